@@ -1,1 +1,43 @@
-//! x
+//! mcpmon: the map of the house. No logic here.
+//!
+//! ```text
+//! mcpmon.toml + env + flags -> config -> Settings --\
+//!                                                    plan (pure) -> actions -> engine
+//!              engine (list by label, events) -> Observed -/  ^________ observe again
+//!
+//! file event -> trigger (globs, debounce; time passed in) -> which targets, which action -> reload
+//! ```
+//!
+//! | room | what it is for | pure |
+//! |---|---|---|
+//! | [`model`] | the words: targets, container specs, labels, settings, what was observed | yes |
+//! | [`config`] | file, environment and flags to [`model::Settings`], with the origin of every value | reading at its edge |
+//! | [`plan`] | desired and observed to an ordered list of actions and holds | yes |
+//! | [`trigger`] | file changes to "which target, which action", debounced | yes |
+//! | [`orphan`] | who owns a container, and whether the owner lives | yes |
+//! | [`engine`] | the container engine behind a narrow trait | no |
+//! | [`watch`] | the file system's events | no |
+//! | [`session`] | this process's identity, and signals | no |
+//! | [`reconcile`] | the loop: the one place where state changes | no |
+//! | [`output`] | what a person or a program reads of all this | no |
+//! | [`commands`] | one file per command; wiring only | no |
+//!
+//! Pure modules import std, serde, globset, uuid and each other. Adapters import pure modules.
+//! Nobody imports [`commands`] or [`cli`].
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod model;
+pub mod orphan;
+pub mod output;
+pub mod plan;
+pub mod reconcile;
+pub mod session;
+pub mod trigger;
+pub mod watch;
+
+/// Version and commit, as `mcpmon --version` shows them.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("MCPMON_COMMIT"), ")");

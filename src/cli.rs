@@ -1,0 +1,222 @@
+//! The command line as clap reads it. Flags have no default values: defaults live in the lowest
+//! configuration layer alone, so that a variable is never hidden by a flag nobody typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// `mcpmon`: runs MCP servers in containers, reloads them when files are saved, leaves nothing behind.
+#[derive(Debug, Parser)]
+#[command(name = "mcpmon", version = crate::VERSION, about, max_term_width = 100, args_conflicts_with_subcommands = false)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
+                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal."
+)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// Same as `mcpmon cleanup` (earlier versions' spelling).
+    #[arg(long, hide = true)]
+    pub cleanup: bool,
+    /// With `--cleanup`: its flags.
+    #[command(flatten)]
+    pub cleanup_args: HiddenCleanupArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct GlobalArgs {
+    /// Read this file instead of looking for mcpmon.toml [env: MCPMON_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Apply [profile.NAME]; may be given several times [env: MCPMON_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", value_delimiter = ',')]
+    pub profile: Vec<String>,
+    /// Set one key of the configuration: targets.api.image=acme/api:2
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Say more; twice or three times for more still [env: MCPMON_VERBOSE]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// error, warn, info, debug or trace [env: MCPMON_LOG_LEVEL]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// Unknown MCPMON_* variables are errors
+    #[arg(long, global = true)]
+    pub strict: bool,
+    /// How to write what is shown: text, or json (one object per line, or one document)
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub format: Option<Format>,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make containers match mcpmon.toml, keep them so, and reload them when files are saved
+    Up(UpArgs),
+    /// Stop and remove what this project owns
+    Down(DownArgs),
+    /// Show what `up` would do; changes nothing
+    Plan(PlanArgs),
+    /// List the project's targets and their containers
+    Ps,
+    /// Show what targets print
+    Logs(LogsArgs),
+    /// Follow what happens to the project's containers
+    Events,
+    /// Replace a target's container by a fresh one
+    Restart(RestartArgs),
+    /// Remove containers whose mcpmon is dead
+    Cleanup(CleanupArgs),
+    /// Look at the resolved configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// Flags of `up` and `plan` that change what is watched.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Watch options")]
+pub struct WatchArgs {
+    /// Watch these paths; `auto` keeps what mcpmon finds itself [env: MCPMON_WATCH]
+    #[arg(long, value_name = "PATH", value_delimiter = ',')]
+    pub watch: Vec<String>,
+    /// Never react to files that match [env: MCPMON_IGNORE]
+    #[arg(long, value_name = "GLOB")]
+    pub ignore: Vec<String>,
+    /// React to these suffixes only [env: MCPMON_EXTENSIONS]
+    #[arg(long, value_name = "EXT", value_delimiter = ',')]
+    pub extensions: Vec<String>,
+    /// How long files must be quiet before a reload: 250ms, 2s [env: MCPMON_DELAY]
+    #[arg(long, value_name = "DURATION")]
+    pub delay: Option<String>,
+}
+
+/// `mcpmon up`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpArgs {
+    /// Only these targets and what they depend on
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Leave a supervisor in the background and return when everything has been started
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Return only when every target is ready; fail when one can't be
+    #[arg(long)]
+    pub wait: bool,
+    /// Build images first, even when they are there
+    #[arg(long)]
+    pub build: bool,
+    /// Do not react to saved files
+    #[arg(long)]
+    pub no_watch: bool,
+    /// Remove containers of targets that left the file, also where `reconcile.prune` is off
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// What is watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
+}
+
+/// `mcpmon down`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DownArgs {
+    /// Only these targets
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Remove the project's volumes too
+    #[arg(short, long)]
+    pub volumes: bool,
+}
+
+/// `mcpmon plan`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct PlanArgs {
+    /// Only these targets and what they depend on
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Exit with 0 when nothing would change, 2 when something would, 1 on an error
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+/// `mcpmon logs`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LogsArgs {
+    /// Only these targets
+    #[arg(value_name = "TARGET")]
+    pub targets: Vec<String>,
+    /// Stay and show what comes, across restarts
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Begin with the last so many lines of each
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<usize>,
+}
+
+/// `mcpmon restart`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RestartArgs {
+    /// The targets
+    #[arg(value_name = "TARGET", required = true)]
+    pub targets: Vec<String>,
+}
+
+/// `mcpmon cleanup`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CleanupArgs {
+    /// Do not ask
+    #[arg(short, long)]
+    pub force: bool,
+    /// List only
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `mcpmon --cleanup --force …`: the flags of [`CleanupArgs`] without the command.
+#[derive(Debug, Clone, Default, Args)]
+pub struct HiddenCleanupArgs {
+    /// Do not ask
+    #[arg(long = "force", hide = true, requires = "cleanup")]
+    pub force: bool,
+    /// List only
+    #[arg(long = "dry-run", hide = true, requires = "cleanup")]
+    pub dry_run: bool,
+}
+
+/// `mcpmon config`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the resolved configuration
+    Show {
+        /// With the layer that set each value
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Tell where one value comes from, and what it replaced
+    Why {
+        /// The key: targets.api.image
+        #[arg(value_name = "KEY")]
+        key: String,
+    },
+    /// Report every error; 0 when there is none
+    Check,
+    /// Print the JSON schema of mcpmon.toml
+    Schema,
+    /// Print the files that are read, in order
+    Path,
+}

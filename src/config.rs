@@ -1,0 +1,3 @@
+//! File, environment and flags to [`crate::model::Settings`], with the origin of every value.
+
+pub mod problem;

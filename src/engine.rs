@@ -1,0 +1,221 @@
+//! The container engine behind a narrow trait: what mcpmon needs of it, in mcpmon's words.
+//! Nothing outside this folder knows bollard, HTTP, or the docker CLI.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::io::AsyncWrite;
+
+use crate::model::{
+    ContainerSpec, Labels, ObservedContainer,
+    observed::ObservedResource,
+    target::{Build, NetworkSpec, VolumeSpec},
+};
+
+pub mod cli;
+pub mod connect;
+pub mod create;
+pub mod docker;
+pub mod error;
+
+pub use error::EngineError;
+
+/// What an engine call gives.
+pub type EngineResult<T> = Result<T, EngineError>;
+
+/// A stream of results; ends on an error.
+pub type EngineStream<T> = Pin<Box<dyn Stream<Item = EngineResult<T>> + Send>>;
+
+/// What mcpmon asks of a container engine. Each call has its own time limit; a call on something
+/// that is gone (404) or is just going (409) is no error where its end is what was wanted.
+pub trait Engine: Clone + Send + Sync + 'static {
+    /// Who answers, once per connection.
+    fn info(&self) -> EngineInfo;
+
+    /// Containers that carry all these labels (`value` none: any value), in any state.
+    fn list(
+        &self,
+        labels: &[(&str, Option<&str>)],
+    ) -> impl Future<Output = EngineResult<Vec<ObservedContainer>>> + Send;
+    /// The id and labels of the container of that name, whoever made it.
+    fn find_by_name(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = EngineResult<Option<(String, Labels)>>> + Send;
+    /// State, exit code and health of one container; none = gone.
+    fn inspect(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = EngineResult<Option<ContainerDetails>>> + Send;
+    /// Makes a container; gives its id. Nothing is left when it fails.
+    fn create(
+        &self,
+        container: &CreateContainer<'_>,
+    ) -> impl Future<Output = EngineResult<String>> + Send;
+    /// Starts it; one that runs already is fine.
+    fn start(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Asks it to stop, kills it after `grace`; returns when it has ended.
+    fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Kills it; one that is not running is fine.
+    fn kill(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Removes it with its anonymous volumes, killing it when it still runs; returns when it is gone.
+    fn remove(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Gives it another name.
+    fn rename(&self, id: &str, name: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Goes on after a pause.
+    fn unpause(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+
+    /// The id the engine has for an image reference.
+    fn image_id(
+        &self,
+        reference: &str,
+    ) -> impl Future<Output = EngineResult<Option<String>>> + Send;
+
+    /// Networks that carry the label, by name.
+    fn networks(
+        &self,
+        label: (&str, &str),
+    ) -> impl Future<Output = EngineResult<BTreeMap<String, ObservedResource>>> + Send;
+    /// Makes a network.
+    fn create_network(
+        &self,
+        name: &str,
+        spec: &NetworkSpec,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Removes a network.
+    fn remove_network(&self, name: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Volumes that carry the label, by name.
+    fn volumes(
+        &self,
+        label: (&str, &str),
+    ) -> impl Future<Output = EngineResult<BTreeMap<String, ObservedResource>>> + Send;
+    /// Makes a volume.
+    fn create_volume(
+        &self,
+        name: &str,
+        spec: &VolumeSpec,
+        labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Removes a volume.
+    fn remove_volume(&self, name: &str) -> impl Future<Output = EngineResult<()>> + Send;
+
+    /// What it printed. Chunks are not lines.
+    fn logs(&self, id: &str, options: LogOptions) -> EngineStream<LogChunk>;
+    /// What happens on the engine to things with that label, from `since` (nanoseconds since the
+    /// epoch, inclusive) or from now on. Ends with an error when the connection is cut: connect
+    /// again with the last event's time and look at everything again.
+    fn events(&self, label: (&str, Option<&str>), since: Option<i64>) -> EngineStream<EngineEvent>;
+    /// A running container's stdin and output.
+    fn attach(&self, id: &str) -> impl Future<Output = EngineResult<Attached>> + Send;
+}
+
+/// The docker CLI, for what it does better than the API: builds (BuildKit) and pulls (its logins).
+/// Output lines go to `progress` as they come. No time limit: they end when they end, or when dropped.
+pub trait Images: Clone + Send + Sync + 'static {
+    /// `docker build`; the image is tagged `tag` and carries `labels`.
+    fn build(
+        &self,
+        build: &Build,
+        tag: &str,
+        labels: &BTreeMap<String, String>,
+        progress: impl FnMut(&str) + Send,
+    ) -> impl Future<Output = EngineResult<()>> + Send;
+    /// `docker pull`.
+    fn pull(
+        &self,
+        reference: &str,
+        progress: impl FnMut(&str) + Send,
+    ) -> impl Future<Output = EngineResult<()>> + Send;
+}
+
+/// Who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Where (`unix:///var/run/docker.sock`).
+    pub address: String,
+    /// Engine version (`20.10.24`).
+    pub version: String,
+    /// API version spoken (`1.41`).
+    pub api_version: String,
+}
+
+/// What [`Engine::create`] makes.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateContainer<'a> {
+    /// The name it gets.
+    pub name: &'a str,
+    /// What it is made of.
+    pub spec: &'a ContainerSpec,
+    /// One more network alias besides those of the spec: the target's name.
+    pub alias: &'a str,
+    /// All labels: the user's and mcpmon's.
+    pub labels: &'a BTreeMap<String, String>,
+}
+
+/// What [`Engine::inspect`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerDetails {
+    /// Runs (also while paused or restarting).
+    pub running: bool,
+    /// The engine's word for the state.
+    pub status: String,
+    /// Exit code of the last end.
+    pub exit_code: Option<i64>,
+    /// Health.
+    pub health: crate::model::Health,
+    /// The last health check's output, where there is one.
+    pub health_log: Option<String>,
+    /// Why the engine could not start it.
+    pub error: Option<String>,
+    /// Killed for lack of memory.
+    pub out_of_memory: bool,
+    /// Published ports: (container port, host address) pairs.
+    pub published: Vec<(u16, std::net::SocketAddr)>,
+}
+
+/// Which log lines.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogOptions {
+    /// Stay and give what comes.
+    pub follow: bool,
+    /// Only the last so many lines; none = all.
+    pub tail: Option<usize>,
+    /// Only what is newer (seconds since the epoch).
+    pub since: Option<i64>,
+}
+
+/// A piece of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogChunk {
+    /// From stderr.
+    pub stderr: bool,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// Something happened on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// Nanoseconds since the epoch.
+    pub time: i64,
+    /// `container`, `network`, `volume`, `image`.
+    pub kind: String,
+    /// `start`, `die`, `health_status: healthy`, …
+    pub action: String,
+    /// Id (containers) or name.
+    pub id: String,
+    /// Name where the engine told it.
+    pub name: Option<String>,
+    /// Labels and the engine's attributes (`exitCode`).
+    pub attributes: Labels,
+}
+
+/// A running container's stdin and output. Drain the output always; never write from the task that reads.
+pub struct Attached {
+    /// Its stdin.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Its stdout and stderr.
+    pub output: EngineStream<LogChunk>,
+}

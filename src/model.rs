@@ -1,0 +1,13 @@
+//! The words everything else is written in. Pure: no I/O, no clock, no engine's types.
+
+pub mod labels;
+pub mod observed;
+pub mod settings;
+pub mod spec;
+pub mod target;
+
+pub use labels::{HostIdentity, Labels, Owner};
+pub use observed::{Health, Observed, ObservedContainer, State};
+pub use settings::{OnDrift, OnExit, ReconcileSettings, SessionSettings, Settings, WatchSettings};
+pub use spec::{ContainerSpec, EnvironmentValue};
+pub use target::{Project, RunTarget, Target, TargetKind};

@@ -1,0 +1,1 @@
+//! orphan: to be written.
