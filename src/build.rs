@@ -12,12 +12,9 @@ fn main() {
     println!("cargo::rustc-env=MCPMON_COMMIT={commit}");
     println!("cargo::rerun-if-changed=src/build.rs");
     // The file that a commit on the current branch rewrites.
-    for path in [
-        git(&["rev-parse", "--git-path", "HEAD"]),
-        git(&["rev-parse", "--git-path", "logs/HEAD"]),
-    ]
-    .into_iter()
-    .flatten()
+    for path in [git(&["rev-parse", "--git-path", "HEAD"]), git(&["rev-parse", "--git-path", "logs/HEAD"])]
+        .into_iter()
+        .flatten()
     {
         println!("cargo::rerun-if-changed={path}");
     }

@@ -8,10 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// `mcpmon`: runs MCP servers in containers, reloads them when files are saved, leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(name = "mcpmon", version = crate::VERSION, about, max_term_width = 100, args_conflicts_with_subcommands = false)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
-                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal."
-)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
+                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal.")]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]

@@ -39,20 +39,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
         labels: &[(&str, Option<&str>)],
     ) -> impl Future<Output = EngineResult<Vec<ObservedContainer>>> + Send;
     /// The id and labels of the container of that name, whoever made it.
-    fn find_by_name(
-        &self,
-        name: &str,
-    ) -> impl Future<Output = EngineResult<Option<(String, Labels)>>> + Send;
+    fn find_by_name(&self, name: &str) -> impl Future<Output = EngineResult<Option<(String, Labels)>>> + Send;
     /// State, exit code and health of one container; none = gone.
-    fn inspect(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = EngineResult<Option<ContainerDetails>>> + Send;
+    fn inspect(&self, id: &str) -> impl Future<Output = EngineResult<Option<ContainerDetails>>> + Send;
     /// Makes a container; gives its id. Nothing is left when it fails.
-    fn create(
-        &self,
-        container: &CreateContainer<'_>,
-    ) -> impl Future<Output = EngineResult<String>> + Send;
+    fn create(&self, container: &CreateContainer<'_>) -> impl Future<Output = EngineResult<String>> + Send;
     /// Starts it; one that runs already is fine.
     fn start(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Asks it to stop, kills it after `grace`; returns when it has ended.
@@ -67,10 +58,7 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn unpause(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
 
     /// The id the engine has for an image reference.
-    fn image_id(
-        &self,
-        reference: &str,
-    ) -> impl Future<Output = EngineResult<Option<String>>> + Send;
+    fn image_id(&self, reference: &str) -> impl Future<Output = EngineResult<Option<String>>> + Send;
 
     /// Networks that carry the label, by name.
     fn networks(
@@ -123,11 +111,8 @@ pub trait Images: Clone + Send + Sync + 'static {
         progress: impl FnMut(&str) + Send,
     ) -> impl Future<Output = EngineResult<()>> + Send;
     /// `docker pull`.
-    fn pull(
-        &self,
-        reference: &str,
-        progress: impl FnMut(&str) + Send,
-    ) -> impl Future<Output = EngineResult<()>> + Send;
+    fn pull(&self, reference: &str, progress: impl FnMut(&str) + Send)
+    -> impl Future<Output = EngineResult<()>> + Send;
 }
 
 /// Who answers.

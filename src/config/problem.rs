@@ -45,15 +45,9 @@ impl fmt::Display for KeyPath {
                     if position > 0 {
                         f.write_str(".")?;
                     }
-                    let bare = !key.is_empty()
-                        && key
-                            .chars()
-                            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
-                    if bare {
-                        f.write_str(key)?
-                    } else {
-                        write!(f, "{key:?}")?
-                    }
+                    let bare =
+                        !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+                    if bare { f.write_str(key)? } else { write!(f, "{key:?}")? }
                 }
                 Segment::Index(index) => write!(f, "[{index}]")?,
             }
@@ -78,12 +72,7 @@ pub struct Problem {
 impl Problem {
     /// Something wrong with the value at `path`.
     pub fn new(path: KeyPath, message: impl Into<String>) -> Self {
-        Self {
-            path,
-            at_key: false,
-            message: message.into(),
-            help: None,
-        }
+        Self { path, at_key: false, message: message.into(), help: None }
     }
 
     /// Adds what to do.

@@ -64,9 +64,6 @@ pub enum EngineError {
 impl EngineError {
     /// Whether trying the same again later can help without anything being changed.
     pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::PortTaken(_)
-        )
+        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::PortTaken(_))
     }
 }

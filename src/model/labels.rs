@@ -56,11 +56,7 @@ impl std::str::FromStr for HostIdentity {
             (Some(machine), Some(boot), Some(pid_namespace), None)
                 if !machine.is_empty() && !boot.is_empty() && !pid_namespace.is_empty() =>
             {
-                Ok(Self {
-                    machine,
-                    boot,
-                    pid_namespace,
-                })
+                Ok(Self { machine, boot, pid_namespace })
             }
             _ => Err(()),
         }

@@ -263,31 +263,19 @@ pub struct Healthcheck {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Vec<String>>,
     /// Between two checks.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_duration_text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration_text")]
     pub interval: Option<Duration>,
     /// One check may take.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_duration_text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration_text")]
     pub timeout: Option<Duration>,
     /// Failures in a row until unhealthy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retries: Option<u32>,
     /// Failures do not count for this long after the start.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_duration_text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration_text")]
     pub start_period: Option<Duration>,
     /// Between two checks during the start period (engines from API 1.44 on).
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "optional_duration_text"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_duration_text")]
     pub start_interval: Option<Duration>,
 }
 
@@ -295,14 +283,8 @@ fn duration_text<S: Serializer>(duration: &Duration, serializer: S) -> Result<S:
     serializer.collect_str(&humantime::format_duration(*duration))
 }
 
-#[allow(
-    clippy::ref_option,
-    reason = "serde hands out a reference to the field"
-)]
-fn optional_duration_text<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+#[allow(clippy::ref_option, reason = "serde hands out a reference to the field")]
+fn optional_duration_text<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     match duration {
         Some(duration) => duration_text(duration, serializer),
         None => serializer.serialize_none(),

@@ -27,13 +27,7 @@ impl Reporter {
     pub fn channel() -> (Self, Reports) {
         let (events, events_end) = mpsc::unbounded_channel();
         let (logs, logs_end) = mpsc::channel(LOG_LINES);
-        (
-            Self { events, logs },
-            Reports {
-                events: events_end,
-                logs: logs_end,
-            },
-        )
+        (Self { events, logs }, Reports { events: events_end, logs: logs_end })
     }
 
     /// Reports what happened. A closed receiving end is no error: nobody listens any more.
@@ -44,14 +38,7 @@ impl Reporter {
     /// Reports a line that a target printed; waits while the terminal can't take it.
     pub async fn log(&self, target: String, stderr: bool, line: String) {
         let stream = if stderr { "stderr" } else { "stdout" };
-        let _ = self
-            .logs
-            .send(Event::Log {
-                target,
-                stream,
-                line,
-            })
-            .await;
+        let _ = self.logs.send(Event::Log { target, stream, line }).await;
     }
 }
 
