@@ -1,5 +1,6 @@
 //! The words everything else is written in. Pure: no I/O, no clock, no engine's types.
 
+pub mod fingerprint;
 pub mod labels;
 pub mod observed;
 pub mod settings;

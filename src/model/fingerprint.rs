@@ -1,0 +1,92 @@
+//! The config hash and the field-by-field memory of a container spec, both kept as labels.
+//! Pure. Secrets leave here only as short fingerprints.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::ContainerSpec;
+
+/// A field that differs between two specs, as text for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FieldChange {
+    /// compose-spec name, nested with dots: `environment.LOG_LEVEL`.
+    pub field: String,
+    /// The container's value; none = it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub old: Option<String>,
+    /// The value asked for; none = it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new: Option<String>,
+}
+
+/// The hash that tells whether a container is what the file asks for: SHA-256 over the spec, 32 hex digits.
+/// What a container does not consist of (build, depends_on, watch) is not in it; images are compared by id.
+pub fn config_hash<T: Serialize>(spec: &T) -> String {
+    digest(serde_json::to_string(spec).unwrap_or_default().as_bytes(), 16)
+}
+
+/// The spec as it is kept in a label: JSON, each secret replaced by a fingerprint of it.
+pub fn remember(spec: &ContainerSpec) -> String {
+    masked(spec).to_string()
+}
+
+/// What differs between a remembered spec and the one asked for now. A label that can't be read
+/// (another version's) gives no fields: the hash alone then says that something differs.
+pub fn differences(remembered: &str, spec: &ContainerSpec) -> Vec<FieldChange> {
+    let Ok(old) = serde_json::from_str::<Value>(remembered) else { return Vec::new() };
+    let (mut old_fields, mut new_fields) = (BTreeMap::new(), BTreeMap::new());
+    flatten(String::new(), &old, &mut old_fields);
+    flatten(String::new(), &masked(spec), &mut new_fields);
+    let mut names: Vec<_> = old_fields.keys().chain(new_fields.keys()).cloned().collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter_map(|field| {
+            let (old, new) = (old_fields.remove(&field), new_fields.remove(&field));
+            (old != new).then_some(FieldChange { field, old, new })
+        })
+        .collect()
+}
+
+fn masked(spec: &ContainerSpec) -> Value {
+    let mut value = serde_json::to_value(spec).unwrap_or_default();
+    for (key, entry) in &spec.environment {
+        if entry.secret {
+            // Eight digits tell "changed" from "same", and are too few to find the secret by.
+            value["environment"][key] = Value::String(format!("*** ({})", digest(entry.value.as_bytes(), 4)));
+        }
+    }
+    value
+}
+
+/// Tables become dotted names; a list is one value, as people read it.
+fn flatten(name: String, value: &Value, fields: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(table) => {
+            for (key, value) in table {
+                let name = if name.is_empty() { key.clone() } else { format!("{name}.{key}") };
+                flatten(name, value, fields);
+            }
+        }
+        Value::Null => {}
+        Value::Array(list) if list.is_empty() => {}
+        Value::String(text) => {
+            fields.insert(name, text.clone());
+        }
+        other => {
+            fields.insert(name, other.to_string());
+        }
+    }
+}
+
+fn digest(bytes: &[u8], length: usize) -> String {
+    use std::fmt::Write;
+    Sha256::digest(bytes).iter().take(length).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
