@@ -7,6 +7,9 @@ pub mod settings;
 pub mod spec;
 pub mod target;
 
+#[cfg(test)]
+pub mod testing;
+
 pub use labels::{HostIdentity, Labels, Owner};
 pub use observed::{Health, Observed, ObservedContainer, State};
 pub use settings::{OnDrift, OnExit, ReconcileSettings, SessionSettings, Settings, WatchSettings};

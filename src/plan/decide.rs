@@ -1,21 +1,448 @@
-//! The decisions themselves, a target at a time.
+//! The decisions themselves, a thing at a time. Each function reads its arguments and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Plan, Situation};
-use crate::model::{Observed, Project};
+use super::{Backoff, Change, ImageAction, Ownership, Plan, Situation, Step, Subject};
+use crate::model::{
+    Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
+    fingerprint::{FieldChange, config_hash, differences},
+    labels::{CONFIG, CONFIG_HASH},
+    observed::ObservedResource,
+    settings::OnDrift,
+    spec::MountSource,
+    target::{Condition, PullPolicy},
+};
 
-/// Name of a target's container.
-pub fn container_name(project: &Project, target: &str) -> String {
-    format!("{}-{target}", project.name)
+/// The name of a target's container: the file's own, or `<project>-<target>`.
+pub fn container_name(project: &Project, target: &Target) -> String {
+    match &target.kind {
+        TargetKind::Run(run) => run.spec.container_name.clone(),
+        _ => None,
+    }
+    .unwrap_or_else(|| format!("{}-{}", project.name, target.name))
 }
-/// x
-pub fn scope(_project: &Project, _targets: &[String]) -> Result<Option<BTreeSet<String>>, String> {
-    Ok(None)
+
+/// The named targets and everything they depend on; none when no target is named (all are meant).
+/// An unknown name is given back as the error.
+pub fn scope(project: &Project, names: &[String]) -> Result<Option<BTreeSet<String>>, String> {
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let mut scope = BTreeSet::new();
+    let mut pending: Vec<&String> = names.iter().collect();
+    while let Some(name) = pending.pop() {
+        let target = project.targets.get(name).ok_or_else(|| name.clone())?;
+        if scope.insert(name.clone()) {
+            pending.extend(target.depends_on.keys());
+        }
+    }
+    Ok(Some(scope))
 }
-/// x
-pub fn ownership_conflict(_plan: &Plan) {}
-/// x
-pub fn plan(_desired: &Project, _observed: &Observed, _situation: &Situation) -> Plan {
-    Plan::default()
+
+/// What to do so that the engine has what the file asks for.
+pub fn plan(desired: &Project, observed: &Observed, situation: &Situation) -> Plan {
+    let view = View { desired, observed, situation, one_shots: one_shots(desired) };
+    let order = dependency_order(desired);
+    let in_scope = |name: &str| situation.scope.as_ref().is_none_or(|scope| scope.contains(name));
+    let meant: Vec<&Target> = order.into_iter().filter(|target| in_scope(&target.name)).collect();
+
+    let mut changes = resources(&view, &meant);
+    let blocked: BTreeSet<String> = changes
+        .iter()
+        .filter(|change| !matches!(change.step, Step::Same { .. }))
+        .map(|change| change.subject.name().to_owned())
+        .collect();
+    for target in &meant {
+        if !situation.busy.contains(&target.name) {
+            changes.extend(view.target(target, &blocked));
+        }
+    }
+    // Somebody who names targets means these; the rest of the project is left as it is.
+    if situation.scope.is_none() {
+        changes.extend(view.left_the_file());
+        changes.extend(view.unused_networks());
+    }
+    Plan { changes }
+}
+
+struct View<'a> {
+    desired: &'a Project,
+    observed: &'a Observed,
+    situation: &'a Situation,
+    one_shots: BTreeSet<&'a str>,
+}
+
+/// Targets that somebody waits for the end of: exit code 0 is what is wanted of them.
+fn one_shots(desired: &Project) -> BTreeSet<&str> {
+    desired
+        .targets
+        .values()
+        .flat_map(|target| &target.depends_on)
+        .filter(|(_, condition)| **condition == Condition::CompletedSuccessfully)
+        .map(|(name, _)| name.as_str())
+        .collect()
+}
+
+/// Targets, each after what it depends on, otherwise by name. Cycles were refused with the configuration.
+fn dependency_order(desired: &Project) -> Vec<&Target> {
+    fn visit<'a>(desired: &'a Project, target: &'a Target, seen: &mut BTreeSet<&'a str>, order: &mut Vec<&'a Target>) {
+        if seen.insert(&target.name) {
+            for dependency in target.depends_on.keys().filter_map(|name| desired.targets.get(name)) {
+                visit(desired, dependency, seen, order);
+            }
+            order.push(target);
+        }
+    }
+    let (mut seen, mut order) = (BTreeSet::new(), Vec::new());
+    for target in desired.targets.values() {
+        visit(desired, target, &mut seen, &mut order);
+    }
+    order
+}
+
+fn change(subject: Subject, step: Step, cause: impl Into<String>) -> Change {
+    Change { subject, step, cause: cause.into(), waits: Vec::new() }
+}
+
+fn hold(name: &str, reason: impl Into<String>) -> Change {
+    change(Subject::Target(name.to_owned()), Step::Hold { retry_ms: None }, reason)
+}
+
+/// Networks and volumes that the targets meant use and the file defines.
+fn resources(view: &View<'_>, meant: &[&Target]) -> Vec<Change> {
+    let runs = || {
+        meant.iter().filter_map(|target| match &target.kind {
+            TargetKind::Run(run) => Some((target.name.as_str(), run)),
+            _ => None,
+        })
+    };
+    let mut networks: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut volumes: BTreeMap<&str, &str> = BTreeMap::new();
+    for (target, run) in runs() {
+        for network in run.spec.networks.keys() {
+            networks.entry(network).or_insert(target);
+        }
+        for mount in &run.spec.volumes {
+            if let MountSource::Volume(volume) = &mount.source {
+                volumes.entry(volume).or_insert(target);
+            }
+        }
+    }
+    let networks = networks.into_iter().filter_map(|(name, user)| {
+        let hash = config_hash(view.desired.networks.get(name)?);
+        let found = view.observed.networks.get(name);
+        Some(resource(view.desired, Subject::Network(name.to_owned()), user, &hash, found))
+    });
+    let volumes = volumes.into_iter().filter_map(|(name, user)| {
+        let hash = config_hash(view.desired.volumes.get(name)?);
+        let found = view.observed.volumes.get(name);
+        Some(resource(view.desired, Subject::Volume(name.to_owned()), user, &hash, found))
+    });
+    networks.chain(volumes).collect()
+}
+
+fn resource(desired: &Project, subject: Subject, user: &str, hash: &str, found: Option<&ObservedResource>) -> Change {
+    let (word, down) = match subject {
+        Subject::Network(_) => ("network", "mcpmon down"),
+        _ => ("volume", "mcpmon down -v"),
+    };
+    match found {
+        None => change(subject, Step::Make, format!("{user} uses it")),
+        Some(found) if !found.labels.managed() || found.labels.project() != Some(&desired.name) => change(
+            subject,
+            Step::Hold { retry_ms: None },
+            format!(
+                "a {word} of that name is there and is not this project's: set `external = true` to use it, or another `name`"
+            ),
+        ),
+        Some(found) if found.labels.get(CONFIG_HASH) != Some(hash) => change(
+            subject,
+            Step::Hold { retry_ms: None },
+            format!("the {word} differs from the file and can't be changed in place: `{down}`, then `mcpmon up`"),
+        ),
+        Some(_) => change(subject, Step::Same { container: None, ready: true }, ""),
+    }
+}
+
+impl<'a> View<'a> {
+    fn containers(&self, target: &str) -> impl Iterator<Item = &'a ObservedContainer> {
+        let target = target.to_owned();
+        self.observed.containers.iter().filter(move |container| container.labels.target() == Some(&target))
+    }
+
+    fn owner(&self, container: &ObservedContainer) -> &Ownership {
+        self.situation.owners.get(&container.id).unwrap_or(&Ownership::Mine)
+    }
+
+    /// The container that stands for the target: the one that needs least to be as asked; of equals, the youngest.
+    fn current(&self, target: &str, hash: &str) -> Option<&'a ObservedContainer> {
+        self.containers(target).max_by_key(|container| {
+            (
+                *self.owner(container) == Ownership::Mine,
+                container.labels.config_hash() == Some(hash),
+                container.state == State::Running,
+                container.created,
+                &container.id,
+            )
+        })
+    }
+
+    fn target(&self, target: &Target, blocked: &BTreeSet<String>) -> Vec<Change> {
+        let run = match &target.kind {
+            TargetKind::Run(run) => run,
+            TargetKind::Compose(_) => {
+                return vec![hold(&target.name, "compose targets are not run by this version of mcpmon yet")];
+            }
+            TargetKind::Process(_) => {
+                return vec![hold(&target.name, "a process target has no container: it runs in a stdio session only")];
+            }
+        };
+        let hash = config_hash(&run.spec);
+        let current = self.current(&target.name, &hash);
+        let mut main = match self.step(target, run, &hash, current) {
+            Ok((step, cause)) => change(Subject::Target(target.name.clone()), step, cause),
+            Err(reason) => hold(&target.name, reason),
+        };
+        if matches!(main.step, Step::Create { .. } | Step::Start { .. } | Step::Replace { .. }) {
+            if let Some(Backoff { retry_ms, reason }) = self.situation.backoff.get(&target.name)
+                && *retry_ms != Some(0)
+            {
+                main = change(main.subject, Step::Hold { retry_ms: *retry_ms }, reason.clone());
+            } else {
+                main.waits = self.waits(target, run, blocked);
+            }
+        }
+        let surplus: Vec<String> = self
+            .containers(&target.name)
+            .filter(|container| current.is_none_or(|current| current.id != container.id))
+            .filter(|container| matches!(self.owner(container), Ownership::Mine | Ownership::Dead { .. }))
+            .map(|container| container.id.clone())
+            .collect();
+        let mut changes = vec![main];
+        if !surplus.is_empty() {
+            let subject = Subject::Target(target.name.clone());
+            changes.push(change(
+                subject,
+                Step::Remove { containers: surplus },
+                "another container stands for the target",
+            ));
+        }
+        changes
+    }
+
+    /// What the target's container needs, or why it can't have it.
+    fn step(
+        &self,
+        target: &Target,
+        run: &RunTarget,
+        hash: &str,
+        current: Option<&ObservedContainer>,
+    ) -> Result<(Step, String), String> {
+        let name = container_name(self.desired, target);
+        let name_is_free = || match self.observed.foreign_names.get(&name) {
+            Some(id) => Err(format!(
+                "the name {name} is taken by container {}, which is not this project's: remove or rename that one, or set another container_name",
+                short(id)
+            )),
+            None => Ok(()),
+        };
+        let drift = |step: Step, what: String| match self.situation.on_drift {
+            OnDrift::Recreate => Ok((step, what)),
+            OnDrift::Warn => Err(format!("{what}; left so (reconcile.on_drift = \"warn\")")),
+            OnDrift::Ignore => {
+                Ok((Step::Same { container: current.map(|container| container.id.clone()), ready: false }, what))
+            }
+        };
+        let Some(container) = current else {
+            name_is_free()?;
+            let step = Step::Create { image: self.image(target, run)? };
+            return if self.situation.made.contains(&target.name) {
+                drift(step, "somebody removed it".into())
+            } else {
+                Ok((step, "there is none".into()))
+            };
+        };
+        let id = container.id.clone();
+        let replace = |cause: String, fields: Vec<FieldChange>| -> Result<(Step, String), String> {
+            name_is_free()?;
+            Ok((Step::Replace { container: id.clone(), image: self.image(target, run)?, fields }, cause))
+        };
+        match self.owner(container) {
+            Ownership::Mine => {}
+            Ownership::Living { pid } => {
+                return Err(format!(
+                    "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
+                ));
+            }
+            Ownership::Dead { reason } => return replace(reason.clone(), Vec::new()),
+            Ownership::Remote { host } => {
+                return Err(format!(
+                    "container {} belongs to a session on {host}: end it there, or remove the container",
+                    short(&id)
+                ));
+            }
+        }
+        if container.labels.config_hash() != Some(hash) {
+            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), &run.spec);
+            let cause =
+                if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
+            return replace(cause.into(), fields);
+        }
+        let wanted_image = self.observed.images.get(&run.spec.image);
+        if let Some(wanted) = wanted_image
+            && *wanted != container.image_id
+        {
+            let field = FieldChange {
+                field: "image id".into(),
+                old: Some(short(&container.image_id).into()),
+                new: Some(short(wanted).into()),
+            };
+            return replace(format!("{} is another image now", run.spec.image), vec![field]);
+        }
+        if self.situation.refresh.contains(&target.name)
+            && let Some(image) = self.image(target, run)?
+        {
+            return Ok((Step::RefreshImage { image }, "asked for".into()));
+        }
+        let missing_network = run.spec.networks.keys().find(|network| !container.networks.contains(*network));
+        match &container.state {
+            State::Running | State::Created | State::Exited(_) if missing_network.is_some() => {
+                let cause = format!("it was taken off network {}", missing_network.map_or("", String::as_str));
+                replace(cause.clone(), Vec::new()).and_then(|(step, _)| drift(step, cause))
+            }
+            State::Running if container.name != name => {
+                name_is_free()?;
+                let cause = format!("somebody renamed it to {}", container.name);
+                drift(Step::Rename { container: id, name }, cause)
+            }
+            State::Running => {
+                let ready = matches!(container.health, Health::None | Health::Healthy);
+                Ok((Step::Same { container: Some(id), ready }, String::new()))
+            }
+            State::Created => Ok((Step::Start { container: id }, "it was made but not started".into())),
+            State::Exited(Some(0)) if self.one_shots.contains(target.name.as_str()) => {
+                Ok((Step::Same { container: Some(id), ready: true }, String::new()))
+            }
+            State::Exited(code) => {
+                let cause = code.map_or_else(|| "it ended".into(), |code| format!("it ended with exit code {code}"));
+                Ok((Step::Start { container: id }, cause))
+            }
+            State::Paused => drift(Step::Unpause { container: id }, "somebody paused it".into()),
+            State::Restarting => Err("the engine's own restart policy is at work on it".into()),
+            State::Removing => Err("it is being removed".into()),
+            State::Other(word) => Err(format!("its state is {word:?}, which this version of mcpmon does not know")),
+        }
+    }
+
+    /// How the target's image comes to be there, if it has to.
+    fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
+        let image = &run.spec.image;
+        let there = self.observed.images.contains_key(image);
+        if there && !self.situation.refresh.contains(&target.name) {
+            return Ok(None);
+        }
+        match (run.build.is_some(), run.pull_policy) {
+            (true, _) => Ok(Some(ImageAction::Build)),
+            (false, PullPolicy::Never) if there => Ok(None),
+            (false, PullPolicy::Never) => Err(format!(
+                "image {image} is not here, and pull_policy is \"never\": fetch it, or set pull_policy = \"missing\""
+            )),
+            (false, _) => Ok(Some(ImageAction::Pull)),
+        }
+    }
+
+    /// What must come before the target can start.
+    fn waits(&self, target: &Target, run: &RunTarget, blocked: &BTreeSet<String>) -> Vec<String> {
+        let networks = run.spec.networks.keys();
+        let volumes = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
+            MountSource::Volume(name) => Some(name),
+            _ => None,
+        });
+        let resources =
+            networks.chain(volumes).filter(|name| blocked.contains(*name)).map(|name| format!("{name} must be there"));
+        let dependencies = target.depends_on.iter().filter_map(|(name, condition)| self.unmet(name, *condition));
+        resources.chain(dependencies).collect()
+    }
+
+    /// Why a dependency is not far enough yet.
+    fn unmet(&self, name: &str, condition: Condition) -> Option<String> {
+        let TargetKind::Run(run) = &self.desired.targets.get(name)?.kind else {
+            return Some(format!("{name} must run, and this version can't run it"));
+        };
+        if self.situation.busy.contains(name) {
+            return Some(format!("{name} is being worked on"));
+        }
+        let container = self.current(name, &config_hash(&run.spec));
+        let state = container.map(|container| (&container.state, container.health));
+        match (condition, state) {
+            (Condition::Started, Some((State::Running, _) | (State::Exited(Some(0)), _)))
+            | (Condition::Healthy, Some((State::Running, Health::Healthy)))
+            | (Condition::CompletedSuccessfully, Some((State::Exited(Some(0)), _))) => None,
+            (Condition::Healthy, Some((State::Running, Health::None))) => {
+                Some(format!("{name} must be healthy, and it has no health check"))
+            }
+            (Condition::Started, _) => Some(format!("{name} must run")),
+            (Condition::Healthy, _) => Some(format!("{name} must be healthy")),
+            (Condition::CompletedSuccessfully, _) => Some(format!("{name} must have ended with exit code 0")),
+        }
+    }
+
+    /// Containers of this project whose target is no longer in the file.
+    fn left_the_file(&self) -> Vec<Change> {
+        let mut gone: BTreeMap<String, Vec<&ObservedContainer>> = BTreeMap::new();
+        for container in &self.observed.containers {
+            let name = container.labels.target().unwrap_or_default();
+            if !self.desired.targets.contains_key(name) && !self.situation.busy.contains(name) {
+                gone.entry(name.to_owned()).or_default().push(container);
+            }
+        }
+        gone.into_iter()
+            .map(|(name, containers)| {
+                let foreign = containers.iter().find_map(|container| match self.owner(container) {
+                    Ownership::Living { pid } => Some(format!("another mcpmon, pid {pid}, keeps it running")),
+                    Ownership::Remote { host } => Some(format!("it belongs to a session on {host}")),
+                    Ownership::Mine | Ownership::Dead { .. } => None,
+                });
+                let ids = containers.iter().map(|container| container.id.clone()).collect();
+                let subject = Subject::Target(name);
+                match foreign {
+                    Some(reason) => change(subject, Step::Hold { retry_ms: None }, reason),
+                    None if self.situation.prune => {
+                        change(subject, Step::Remove { containers: ids }, "it left the file")
+                    }
+                    None => change(
+                        subject,
+                        Step::Hold { retry_ms: None },
+                        "it left the file, and reconcile.prune is off: `mcpmon up --remove-orphans` removes it",
+                    ),
+                }
+            })
+            .collect()
+    }
+
+    /// Networks of this project that the file no longer asks for and no container uses.
+    fn unused_networks(&self) -> Vec<Change> {
+        let in_use: BTreeSet<&String> =
+            self.observed.containers.iter().flat_map(|container| &container.networks).collect();
+        self.observed
+            .networks
+            .iter()
+            .filter(|(name, found)| {
+                found.labels.managed()
+                    && found.labels.project() == Some(&self.desired.name)
+                    && !self.desired.networks.contains_key(*name)
+                    && !in_use.contains(name)
+                    && self.situation.prune
+            })
+            .map(|(name, _)| {
+                change(Subject::Network(name.clone()), Step::Remove { containers: Vec::new() }, "it left the file")
+            })
+            .collect()
+    }
+}
+
+/// The first twelve digits of an id, as docker shows it.
+pub fn short(id: &str) -> &str {
+    let id = id.strip_prefix("sha256:").unwrap_or(id);
+    id.get(..12).unwrap_or(id)
 }
