@@ -68,7 +68,7 @@ pub fn target(name: &str, image: &str) -> Target {
         update: UpdateConfig { order: None, rollback: true, monitor: Duration::from_secs(10) },
         mcp: McpSettings {
             transport: None,
-            startup_timeout: Duration::from_secs(60),
+            startup_timeout: Duration::from_mins(1),
             on_reload: OnReload::Drain,
             buffer: 1 << 20,
             max_output_tokens: 25_000,

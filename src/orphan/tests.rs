@@ -16,6 +16,9 @@ impl Processes for Known {
 
 const HERE: &str = "m/b/n";
 
+/// What it shows, the labels, the verdict.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Verdict);
+
 #[test]
 fn the_table_of_cases() {
     let remote = |place: &str| Verdict::Remote { place: place.into() };
@@ -23,7 +26,7 @@ fn the_table_of_cases() {
     let owned = |pid| Verdict::Owned { pid };
     let m = (MANAGED, "true");
     #[rustfmt::skip]
-    let cases: Vec<(&str, Vec<(&str, &str)>, Verdict)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("no labels", vec![], Verdict::NotManaged),
         ("not managed, dead pid", vec![(PID, "99")], Verdict::NotManaged),
         ("managed is not true", vec![(MANAGED, "false"), (PID, "99")], Verdict::NotManaged),

@@ -375,9 +375,9 @@ impl<'a> View<'a> {
         let container = self.current(name, &config_hash(&run.spec));
         let state = container.map(|container| (&container.state, container.health));
         match (condition, state) {
-            (Condition::Started, Some((State::Running, _) | (State::Exited(Some(0)), _)))
-            | (Condition::Healthy, Some((State::Running, Health::Healthy)))
-            | (Condition::CompletedSuccessfully, Some((State::Exited(Some(0)), _))) => None,
+            (Condition::Started, Some((State::Running, _)))
+            | (Condition::Started | Condition::CompletedSuccessfully, Some((State::Exited(Some(0)), _)))
+            | (Condition::Healthy, Some((State::Running, Health::Healthy))) => None,
             (Condition::Healthy, Some((State::Running, Health::None))) => {
                 Some(format!("{name} must be healthy, and it has no health check"))
             }

@@ -456,8 +456,8 @@ fn any_world() -> impl Strategy<Value = (Project, Observed)> {
     let containers = proptest::collection::vec((0..6usize, state, any::<bool>(), any::<bool>(), 0..9i64), 0..12);
     (1..5usize, containers, any::<bool>(), any::<bool>()).prop_map(|(count, found, network, volume)| {
         let mut targets: Vec<Target> = (0..count).map(|number| target(&format!("t{number}"), "i")).collect();
-        for number in 1..count {
-            targets[number].depends_on.insert(format!("t{}", number - 1), Condition::Started);
+        for (number, target) in targets.iter_mut().enumerate().skip(1) {
+            target.depends_on.insert(format!("t{}", number - 1), Condition::Started);
         }
         if volume {
             run(&mut targets[0]).spec.volumes.push(Mount {

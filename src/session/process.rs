@@ -1,0 +1,115 @@
+//! Other processes: whether one lives, since when, and how one of mcpmon's own is asked to end.
+//! A process is known by pid and start time together, never by its pid alone.
+
+use std::{fs, io, os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::{Errno, retry_on_intr},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
+
+use crate::orphan::Processes;
+
+/// The start time of a living process in clock ticks since boot; none when there is no such process
+/// (a zombie is none), or its start can't be read.
+pub fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold spaces and parentheses: count from the last one. Field 3 is the state.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X" | "x") {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+/// The processes of this host.
+#[derive(Debug, Clone, Copy)]
+pub struct ThisHost;
+
+impl Processes for ThisHost {
+    fn start_time(&self, pid: u32) -> Option<Option<u64>> {
+        if let Some(start) = start_time(pid) {
+            return Some(Some(start));
+        }
+        // A zombie has ended, though its entry is still there; an entry that can't be read is somebody's.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
+        match stat {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(None),
+            _ => None,
+        }
+    }
+}
+
+/// A hold on one process that can't be confused with a later one of the same pid.
+#[derive(Debug)]
+pub struct Process {
+    handle: Arc<OwnedFd>,
+}
+
+impl Process {
+    /// Opens the process with that pid, if it lives and started at that time.
+    pub fn open(pid: u32, started: u64) -> io::Result<Option<Self>> {
+        let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
+        let handle = match pidfd_open(id, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // Checked after the handle was taken: from here on the pid can't be reused under it.
+        if start_time(pid) != Some(started) {
+            return Ok(None);
+        }
+        Ok(Some(Self { handle: Arc::new(handle) }))
+    }
+
+    /// Asks it to end (SIGTERM).
+    pub fn terminate(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.handle, Signal::TERM) {
+            Err(Errno::SRCH) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until it has ended; false when `limit` ran out first.
+    pub async fn ended(&self, limit: Duration) -> bool {
+        let handle = Arc::clone(&self.handle);
+        let wait = move || {
+            let limit = Timespec::try_from(limit).ok();
+            // A pidfd becomes readable when its process ends.
+            let ready = retry_on_intr(|| poll(&mut [PollFd::new(&handle, PollFlags::IN)], limit.as_ref()));
+            ready.is_ok_and(|count| count > 0)
+        };
+        tokio::task::spawn_blocking(wait).await.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_lives_and_a_reaped_child_does_not() {
+        let me = std::process::id();
+        assert!(start_time(me).is_some_and(|ticks| ticks > 0));
+        assert_eq!(ThisHost.start_time(me), Some(start_time(me)));
+        let mut child = std::process::Command::new("true").spawn().expect("true");
+        let pid = child.id();
+        child.wait().expect("wait");
+        assert_eq!(ThisHost.start_time(pid), None);
+    }
+
+    #[tokio::test]
+    async fn a_process_is_asked_to_end_only_when_its_start_time_matches() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().expect("sleep");
+        let started = start_time(child.id()).expect("start time");
+        assert!(Process::open(child.id(), started + 1).expect("open").is_none());
+        let process = Process::open(child.id(), started).expect("open").expect("alive");
+        assert!(!process.ended(Duration::ZERO).await);
+        process.terminate().expect("terminate");
+        assert!(process.ended(Duration::from_secs(5)).await);
+        child.wait().expect("wait");
+        assert!(Process::open(child.id(), started).expect("open").is_none());
+    }
+}
