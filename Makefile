@@ -1,0 +1,53 @@
+# Two commands matter: `make demo` and `make test`. Both get what is missing first.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-tests build images demo test fmt lint deny docs unit bench clean
+
+# The profile of .config/nextest.toml.
+NEXTEST_PROFILE ?= $(if $(CI),ci,default)
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Get what is missing: an engine, the docker plugins
+	@.ci/setup
+
+setup-tests:
+	@.ci/setup --tests
+
+build: ## Build mcpmon (target/release/mcpmon)
+	cargo build --release
+
+images: setup ## Build the image that the tests and the quickstart run
+	@.ci/images --stage
+
+demo: ## Show the main job on a real engine, in the quickstart
+	@.ci/demo
+
+# In this order: what fails fastest comes first.
+test: setup-tests lint deny docs unit ## Format, lints, licences, docs, all tests
+
+fmt: ## Format the sources
+	cargo fmt
+
+lint: ## Check the format and the lints
+	cargo fmt --check
+	cargo clippy --all-targets --all-features -- -D warnings
+	@# The tests have every feature; what is shipped has none of them.
+	cargo clippy -- -D warnings
+
+deny: ## Check dependencies: duplicates, licences, sources, known faults
+	@.ci/deny
+
+docs: ## Check the documentation
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+
+unit: images
+	cargo nextest run --all-features --profile $(NEXTEST_PROFILE)
+
+bench: images ## Measure against docker and docker compose
+	cargo bench
+
+clean: ## Remove what was built (images and engine stay)
+	cargo clean
+	rm -f examples/quickstart/image/mcp-server
