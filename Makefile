@@ -41,6 +41,7 @@ deny: ## Check dependencies: duplicates, licences, sources, known faults
 
 docs: ## Check the documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
+	cargo test --quiet --doc --all-features
 
 unit: images
 	cargo nextest run --all-features --profile $(NEXTEST_PROFILE)
