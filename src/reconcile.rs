@@ -1,1 +1,20 @@
-//! reconcile: to be written.
+//! The loop: the one place where state changes. Events only say "look again"; each pass observes,
+//! plans, acts, and observes again until the plan is empty.
+//!
+//! | part | what it is for |
+//! |---|---|
+//! | [`observe`] | one look at the engine |
+//! | [`act`] | one change carried out; [`swap`]: one container in another one's place |
+//! | [`ready`] | when a started container can be relied on |
+//! | [`attempts`] | failures in a row, and when to try again (pure) |
+//! | [`supervise`] | the loop of a session |
+//! | [`teardown`] | ending: stop, kill, remove |
+
+pub mod act;
+pub mod attempts;
+pub mod observe;
+pub mod ready;
+pub mod stamp;
+pub mod supervise;
+pub mod swap;
+pub mod teardown;

@@ -251,3 +251,8 @@ impl ActionKind {
         }
     }
 }
+
+/// A duration as events tell it.
+pub fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

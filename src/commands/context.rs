@@ -1,0 +1,103 @@
+//! What every command begins with: flags, environment, configuration, engine.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use crate::{
+    cli::{Format, GlobalArgs, WatchArgs},
+    config::load::{Loaded, Override, Request, load},
+    engine::{cli::DockerCli, docker::Docker},
+    error::{Error, Result},
+    output::style::Paint,
+};
+
+/// The file for all users of a machine.
+const SYSTEM_CONFIG: &str = "/etc/mcpmon/config.toml";
+/// One engine call, for commands that have no configuration.
+pub const DOCKER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Flags and environment of this process.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Flags that every command takes.
+    pub global: GlobalArgs,
+    /// The environment; values that are not UTF-8 are left out, nothing of mcpmon's or docker's is such a one.
+    pub environment: BTreeMap<String, String>,
+    /// Where it was called.
+    pub folder: PathBuf,
+}
+
+impl Context {
+    /// Reads the process's surroundings.
+    pub fn new(global: GlobalArgs) -> Result<Self> {
+        let environment = std::env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let folder = std::env::current_dir()
+            .map_err(|error| Error::failed("the current folder can't be used").caused_by(error))?;
+        Ok(Self { global, environment, folder })
+    }
+
+    /// The user's home.
+    pub fn home(&self) -> Option<PathBuf> {
+        std::env::home_dir()
+    }
+
+    /// What the configuration is read from.
+    pub fn request(&self, watch: &WatchArgs) -> Request {
+        let global = &self.global;
+        let flag = |flag: &str, key: &[&str], values: &[String]| {
+            (!values.is_empty()).then(|| Override {
+                flag: flag.to_owned(),
+                key: key.iter().map(|&segment| segment.to_owned()).collect(),
+                values: values.to_vec(),
+            })
+        };
+        let one = |value: &Option<String>| value.clone().into_iter().collect::<Vec<_>>();
+        let verbose = if global.verbose > 0 { vec![global.verbose.to_string()] } else { Vec::new() };
+        let overrides = [
+            flag("--watch", &["watch", "paths"], &watch.watch),
+            flag("--ignore", &["watch", "ignore"], &watch.ignore),
+            flag("--extensions", &["watch", "extensions"], &watch.extensions),
+            flag("--delay", &["watch", "delay"], &one(&watch.delay)),
+            flag("--verbose", &["log", "verbose"], &verbose),
+            flag("--log-level", &["log", "level"], &one(&global.log_level)),
+        ];
+        Request {
+            folder: self.folder.clone(),
+            environment: self.environment.clone(),
+            home: self.home(),
+            system: SYSTEM_CONFIG.into(),
+            config: global.config.clone(),
+            profiles: global.profile.clone(),
+            overrides: overrides.into_iter().flatten().collect(),
+            set: global.set.clone(),
+            strict: global.strict,
+            colour: Paint::stderr().is_on(),
+        }
+    }
+
+    /// The configuration, with these flags on top.
+    pub fn load(&self, watch: &WatchArgs) -> Result<Loaded> {
+        load(&self.request(watch))
+    }
+
+    /// Connects to the engine that the environment means.
+    pub async fn connect(&self, limit: Duration) -> Result<Docker> {
+        Ok(Docker::connect(&self.environment, limit).await?)
+    }
+
+    /// The docker CLI.
+    pub fn docker_cli(&self) -> DockerCli {
+        DockerCli::new(&self.environment)
+    }
+
+    /// `--format`.
+    pub fn format(&self) -> Format {
+        self.global.format.unwrap_or_default()
+    }
+
+    /// `--format json`.
+    pub fn json(&self) -> bool {
+        self.format() == Format::Json
+    }
+}

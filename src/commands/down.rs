@@ -1,0 +1,139 @@
+//! `mcpmon down`: ends whoever keeps the project, then stops and removes what is left of it.
+//! Volumes stay, unless `-v` says otherwise.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    context::Context,
+    unknown_target,
+    up::{finish, kept_by},
+};
+use crate::{
+    cli::{DownArgs, WatchArgs},
+    engine::{Engine, docker::Docker},
+    error::{Error, Result},
+    model::{
+        Labels, ObservedContainer, Settings,
+        labels::{PID, PID_START, PROJECT},
+    },
+    orphan::{Verdict, judge},
+    output::{
+        ActionKind, Event, Reporter,
+        show::{Options, show},
+    },
+    reconcile::teardown::{longest_grace, remove_all},
+    session::{
+        host,
+        process::{Process, ThisHost},
+    },
+};
+
+/// What another mcpmon may take to end, beyond its containers' grace period.
+const MARGIN: Duration = Duration::from_secs(30);
+
+/// Ends the project; gives the exit code.
+pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
+    let settings = context.load(&WatchArgs::default())?.settings;
+    for name in &args.targets {
+        if !settings.project.targets.contains_key(name) {
+            return Err(unknown_target(&settings.project, name));
+        }
+    }
+    let engine = context.connect(settings.session.docker_timeout).await?;
+    let (reporter, reports) = Reporter::channel();
+    let mut options = Options::detect(context.json());
+    options.targets = settings.project.targets.keys().cloned().collect();
+    let shown = tokio::spawn(show(reports, options));
+    let result = down(&engine, &settings, args, &reporter).await;
+    drop(reporter);
+    finish(shown).await?;
+    result
+}
+
+async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &Reporter) -> Result<u8> {
+    let label = (PROJECT, settings.project.name.as_str());
+    let mut containers = ours(engine, settings).await?;
+    let before = containers.len();
+    if args.targets.is_empty() {
+        let networks = engine.networks(label).await?;
+        let owned = containers.iter().map(|container| &container.labels);
+        let labels: Vec<Labels> = owned.chain(networks.values().map(|network| &network.labels)).cloned().collect();
+        if end_owners(&labels, longest_grace(&containers)).await? {
+            containers = ours(engine, settings).await?;
+        }
+    } else {
+        let meant: BTreeSet<&str> = args.targets.iter().map(String::as_str).collect();
+        containers.retain(|container| container.labels.target().is_some_and(|target| meant.contains(target)));
+        if let Some(pid) = kept_by(engine, settings).await? {
+            return Err(Error::failed(format!(
+                "another mcpmon, pid {pid}, keeps {}: it would start them again",
+                args.targets.join(", ")
+            ))
+            .hint("end the whole project with `mcpmon down`, or take the target out of the file: the one that runs follows"));
+        }
+    }
+    let ended = before - containers.len();
+    let removed = remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
+    let mut left = removed.failed.len();
+    if args.targets.is_empty() {
+        for name in engine.networks(label).await?.into_keys() {
+            left += usize::from(!tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await));
+        }
+        if args.volumes {
+            for name in engine.volumes(label).await?.into_keys() {
+                left += usize::from(!tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await));
+            }
+        }
+    }
+    let ended = if args.targets.is_empty() { ended } else { 0 };
+    reporter.report(Event::Stopped { removed: ended + removed.removed.len(), left });
+    Ok(u8::from(left > 0))
+}
+
+/// Reports one removal; false when it failed.
+fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), crate::engine::EngineError>) -> bool {
+    let target = name.to_owned();
+    let failed = result.err().map(|error| error.to_string());
+    let succeeded = failed.is_none();
+    reporter.report(match failed {
+        None => Event::ActionDone { target, action, duration_ms: 0 },
+        Some(error) => Event::ActionFailed { target, action, error, hint: None, log: Vec::new(), retry_ms: None },
+    });
+    succeeded
+}
+
+/// The project's containers that this host may judge.
+async fn ours(engine: &Docker, settings: &Settings) -> Result<Vec<ObservedContainer>> {
+    let mut containers = engine.list(&[(PROJECT, Some(&settings.project.name))]).await?;
+    let here = host::identity();
+    containers.retain(|container| {
+        matches!(judge(&container.labels, &here, &ThisHost), Verdict::Owned { .. } | Verdict::Orphan(_))
+    });
+    Ok(containers)
+}
+
+/// Asks every living owner to end, and waits until it has: it removes its containers itself. True when there was one.
+async fn end_owners(labels: &[Labels], grace: Duration) -> Result<bool> {
+    let number = |labels: &Labels, key: &str| labels.get(key).and_then(|text| text.parse::<u64>().ok());
+    let owners: BTreeSet<(u32, u64)> = labels
+        .iter()
+        .filter(|labels| matches!(judge(labels, &host::identity(), &ThisHost), Verdict::Owned { .. }))
+        // Only a pid with its start time: a pid alone may be anybody's.
+        .filter_map(|labels| Some((u32::try_from(number(labels, PID)?).ok()?, number(labels, PID_START)?)))
+        .collect();
+    let mut any = false;
+    for (pid, started) in owners {
+        let failed = |error| Error::failed(format!("mcpmon, pid {pid}, which keeps the project, can't be ended")).caused_by(error);
+        let Some(process) = Process::open(pid, started).map_err(failed)? else { continue };
+        process.terminate().map_err(failed)?;
+        any = true;
+        let limit = grace + MARGIN;
+        if !process.ended(limit).await {
+            return Err(Error::failed(format!("mcpmon, pid {pid}, was asked to end and did not within {limit:?}"))
+                .hint(format!("look at what it does, or end it with `kill -9 {pid}` and run `mcpmon down` again")));
+        }
+    }
+    Ok(any)
+}

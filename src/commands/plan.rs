@@ -1,0 +1,35 @@
+//! `mcpmon plan`: what `up` would do. Reads only; every engine call it makes is a GET.
+
+use std::io::Write;
+
+use super::{context::Context, unknown_target};
+use crate::{
+    cli::{PlanArgs, WatchArgs},
+    error::{Error, Result},
+    output::{diff, style::Paint},
+    plan::{Situation, plan, scope},
+    reconcile::observe::{observe, owners},
+    session::{host, process::ThisHost},
+};
+
+/// Exit code of `--detailed-exitcode` when something would change.
+const CHANGES: u8 = 2;
+
+/// Shows the plan; gives the exit code.
+pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Result<u8> {
+    let settings = context.load(&WatchArgs::default())?.settings;
+    let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
+    let engine = context.connect(settings.session.docker_timeout).await?;
+    let observed = observe(&engine, &settings.project, true).await?;
+    let situation = Situation {
+        owners: owners(&observed, None, &host::identity(), &ThisHost),
+        scope,
+        on_drift: settings.reconcile.on_drift,
+        prune: settings.reconcile.prune,
+        ..Situation::default()
+    };
+    let plan = plan(&settings.project, &observed, &situation);
+    let text = if context.json() { diff::json(&plan) } else { diff::text(&plan, Paint::stdout()) };
+    writeln!(out, "{}", text.trim_end()).map_err(|error| Error::failed("the output can't be written").caused_by(error))?;
+    Ok(if args.detailed_exitcode && plan.actions().next().is_some() { CHANGES } else { 0 })
+}

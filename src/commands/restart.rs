@@ -1,0 +1,60 @@
+//! `mcpmon restart`: stops a target's container and starts it again. Whoever keeps the project goes on keeping it.
+
+use futures_util::future::try_join_all;
+
+use super::{context::Context, unknown_target, up::finish};
+use crate::{
+    cli::{RestartArgs, WatchArgs},
+    engine::{Engine, docker::Docker},
+    error::{Error, Result},
+    model::{
+        ObservedContainer, Settings,
+        labels::{PROJECT, TARGET},
+    },
+    output::{
+        ActionKind, Event, Reporter,
+        event::millis,
+        show::{Options, show},
+    },
+    reconcile::stamp,
+};
+
+/// Restarts the named targets; gives the exit code.
+pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
+    let settings = context.load(&WatchArgs::default())?.settings;
+    let engine = context.connect(settings.session.docker_timeout).await?;
+    let (reporter, reports) = Reporter::channel();
+    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
+    let result = restart(&engine, &settings, args, &reporter).await;
+    drop(reporter);
+    finish(shown).await?;
+    result.map(|()| 0)
+}
+
+async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, reporter: &Reporter) -> Result<()> {
+    let mut containers = Vec::new();
+    for name in &args.targets {
+        if !settings.project.targets.contains_key(name) {
+            return Err(unknown_target(&settings.project, name));
+        }
+        let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(name))]).await?;
+        // Of several, the youngest stands for the target.
+        let youngest = found.into_iter().filter(|container| container.labels.managed()).max_by_key(|container| container.created);
+        containers.push(youngest.ok_or_else(|| {
+            Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")
+        })?);
+    }
+    try_join_all(containers.iter().map(|container| again(engine, container, reporter))).await?;
+    Ok(())
+}
+
+async fn again(engine: &Docker, container: &ObservedContainer, reporter: &Reporter) -> Result<()> {
+    let began = std::time::Instant::now();
+    let target = container.labels.target().unwrap_or_default().to_owned();
+    reporter.report(Event::ActionStarted { target: target.clone(), action: ActionKind::Restart, cause: "asked for".into() });
+    engine.stop(&container.id, stamp::grace(&container.labels)).await?;
+    engine.start(&container.id).await?;
+    let duration_ms = millis(began.elapsed());
+    reporter.report(Event::ActionDone { target, action: ActionKind::Restart, duration_ms });
+    Ok(())
+}

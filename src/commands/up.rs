@@ -1,0 +1,156 @@
+//! `mcpmon up`: makes containers match the file and keeps them so, in the foreground or, with `-d`,
+//! by a supervisor in the background (see [`super::detach`]).
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{context::Context, detach, unknown_target};
+use crate::{
+    cli::UpArgs,
+    engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
+    error::{Error, Kind, Result},
+    model::{Owner, Settings, settings::OnExit},
+    output::{
+        Event, Reporter,
+        show::{Options as ShowOptions, show},
+    },
+    plan::{Ownership, scope},
+    reconcile::{
+        act::Executor,
+        observe::owners,
+        supervise::{Load, Options, Settled, Supervisor},
+        teardown::end_session,
+    },
+    session::{
+        self,
+        process::ThisHost,
+        signals::{Ending, Signals},
+    },
+};
+
+/// The rest of the output of containers that have ended: it is there already.
+const LAST_LOGS: Duration = Duration::from_secs(2);
+
+/// Makes it so; gives the exit code.
+pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
+    let settings = context.load(&args.watch)?.settings;
+    scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
+    let engine = context.connect(settings.session.docker_timeout).await?;
+    if args.detach || args.wait {
+        return detach::start(context, args, &settings, &engine).await;
+    }
+    if let Some(pid) = kept_by(&engine, &settings).await? {
+        return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
+            .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
+    }
+    let (reporter, reports) = Reporter::channel();
+    let mut options = ShowOptions::detect(context.json());
+    options.targets = settings.project.targets.keys().cloned().collect();
+    options.watching = !args.no_watch;
+    let shown = tokio::spawn(show(reports, options));
+    let ending = supervise(context, args, settings, engine, reporter, session::new(), true, |_| {}).await;
+    finish(shown).await?;
+    ending.map(|ending| Kind::Signal(ending.number).exit_code())
+}
+
+/// The pid of another living mcpmon that keeps this project.
+pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
+    let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
+    let containers = engine.list(&[label]).await?;
+    let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
+    // A session that never was: whatever lives is another's.
+    let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };
+    let owners = owners(&observed, Some(&nobody), &nobody.host, &ThisHost);
+    Ok(owners.into_values().find_map(|owner| match owner {
+        Ownership::Living { pid } => Some(pid),
+        _ => None,
+    }))
+}
+
+/// Keeps the project until a signal comes, then leaves nothing behind.
+#[allow(clippy::too_many_arguments, reason = "the two callers differ in just these")]
+pub async fn supervise(
+    context: &Context,
+    args: &UpArgs,
+    settings: Settings,
+    engine: Docker,
+    reporter: Reporter,
+    owner: Owner,
+    follow_logs: bool,
+    settled: impl FnMut(&Settled),
+) -> Result<Ending> {
+    let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
+    reporter.report(Event::SessionStarted {
+        project: settings.project.name.clone(),
+        session: owner.session.to_string(),
+        pid: owner.pid,
+        targets: settings.project.targets.keys().cloned().collect(),
+    });
+    for message in &settings.warnings {
+        reporter.report(Event::Warning { message: message.clone() });
+    }
+    let labels = settings.session.labels.clone();
+    let host = owner.host.clone();
+    let executor: Executor<Docker, DockerCli> =
+        Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
+    let executor = Arc::new(executor);
+    let options = Options {
+        targets: args.targets.clone(),
+        watch: !args.no_watch,
+        build: args.build,
+        remove_orphans: args.remove_orphans,
+        follow_logs,
+        home: context.home(),
+    };
+    let request = context.request(&args.watch);
+    let load: Load = Box::new(move || crate::config::load::load(&request).map(|loaded| loaded.settings));
+    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host)?;
+
+    let ending = supervisor.run(&mut signals, settled).await;
+    reporter.report(Event::Stopping { cause: ending.name.to_owned() });
+    let settings = Arc::clone(supervisor.settings());
+    // A second SIGINT means: now.
+    let hurry = CancellationToken::new();
+    let impatient = hurry.clone();
+    let listen = tokio::spawn(async move {
+        while signals.next().await.name != "SIGINT" {}
+        impatient.cancel();
+    });
+    supervisor.stop(settings.session.docker_timeout).await;
+    let result = leave(&executor, &settings, &hurry).await;
+    supervisor.finish_logs(LAST_LOGS).await;
+    listen.abort();
+    result.map(|()| ending)
+}
+
+/// The end of a session: nothing of it is left, unless the file says so.
+async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurry: &CancellationToken) -> Result<()> {
+    let reporter = &executor.reporter;
+    let session = executor.owner.session;
+    if settings.reconcile.on_exit == OnExit::Keep || !settings.session.cleanup {
+        let left = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?.len();
+        reporter.report(Event::Stopped { removed: 0, left });
+        return Ok(());
+    }
+    let removed = end_session(&executor.engine, session, &settings.project, hurry, reporter).await.map_err(|error: EngineError| {
+        Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
+    })?;
+    reporter.report(Event::Stopped { removed: removed.removed.len(), left: removed.failed.len() });
+    if removed.failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::failed(format!("{} containers could not be removed", removed.failed.len()))
+            .hint("`mcpmon cleanup` tries again"))
+    }
+}
+
+/// Waits until everything that was said has been shown.
+pub async fn finish(shown: JoinHandle<std::io::Result<()>>) -> Result<()> {
+    match shown.await {
+        Ok(written) => crate::output::show::ignore_closed(written),
+        Err(error) => Err(Error::failed("the output ended by a programming error").caused_by(error)),
+    }
+}
+

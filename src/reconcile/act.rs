@@ -1,0 +1,307 @@
+//! Carrying one change out on the engine. Decides nothing but what a failure leaves: nothing half-done.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ready::{self, Evidence},
+    stamp,
+};
+use crate::{
+    engine::{CreateContainer, Engine, EngineError, Images},
+    model::{Owner, Project, RunTarget, Target, TargetKind, target::UpdateOrder},
+    output::{ActionKind, Event, Reporter, follow::tail},
+    plan::{Change, ImageAction, Step, Subject, container_name},
+};
+
+/// Actions at once: beyond this the engine gets slower, not faster.
+const AT_ONCE: usize = 8;
+/// Lines of a container's log that go with a failure.
+pub const LOG_LINES: usize = 10;
+
+/// Whoever carries changes out: engine, identity, and who to tell.
+#[derive(Debug)]
+pub struct Executor<E, I> {
+    /// The container engine.
+    pub engine: E,
+    /// Builds and pulls.
+    pub images: I,
+    /// The session that owns what is made.
+    pub owner: Owner,
+    /// Labels that every container gets besides (`MCPMON_DOCKER_LABELS`).
+    pub labels: BTreeMap<String, String>,
+    /// Who is told.
+    pub reporter: Reporter,
+    /// Ids of containers that something happened to.
+    pub nudges: broadcast::Sender<String>,
+    /// Cancelled when the session ends: builds, pulls and waits for readiness are given up.
+    pub ending: CancellationToken,
+    slots: Semaphore,
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// A container runs; whether it is ready is another question.
+    Started {
+        /// Its id.
+        container: String,
+    },
+    /// A container took another one's place, and is ready.
+    Swapped {
+        /// Its id.
+        container: String,
+        /// Which one moved first.
+        order: UpdateOrder,
+        /// The old one, stopped but kept for a while, where nothing but time tells whether the new one is good.
+        spare: Option<String>,
+    },
+    /// Nothing needed to be done after all.
+    Unchanged,
+    /// Anything else.
+    Finished,
+}
+
+/// Why a change could not be carried out. What it had begun is undone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened.
+    pub message: String,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The last lines that the container or the build printed.
+    pub log: Vec<String>,
+    /// The engine does not answer: nobody's fault, nothing to count.
+    pub unreachable: bool,
+}
+
+impl Failure {
+    /// A failure in words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false }
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let mut failure = Self::new(error.to_string());
+        match error {
+            EngineError::Unreachable { hint, .. } | EngineError::Denied { hint, .. } => {
+                failure.unreachable = true;
+                failure.hint = Some(hint);
+            }
+            EngineError::Command { output, .. } => failure.log = output,
+            EngineError::NameTaken(_) => {
+                failure.hint =
+                    Some("remove or rename the container that has the name, or set another container_name".into());
+            }
+            EngineError::PortTaken(_) => {
+                failure.hint = Some("publish another port, or end what listens there".into());
+            }
+            EngineError::ImageNotFound(_) => {
+                failure.hint = Some("check the image's name, log in with `docker login`, or add a `build`".into());
+            }
+            EngineError::Timeout { .. } | EngineError::NotFound(_) | EngineError::Other { .. } => {}
+        }
+        failure
+    }
+}
+
+impl<E: Engine, I: Images> Executor<E, I> {
+    /// Ready to work.
+    pub fn new(engine: E, images: I, owner: Owner, labels: BTreeMap<String, String>, reporter: Reporter) -> Self {
+        let (nudges, _) = broadcast::channel(256);
+        Self {
+            engine,
+            images,
+            owner,
+            labels,
+            reporter,
+            nudges,
+            ending: CancellationToken::new(),
+            slots: Semaphore::new(AT_ONCE),
+        }
+    }
+
+    /// Carries one change of a plan out.
+    pub async fn carry_out(&self, project: &Project, change: &Change) -> Result<Done, Failure> {
+        match (&change.subject, &change.step) {
+            (Subject::Network(name), step) => self.network(project, name, step).await,
+            (Subject::Volume(name), step) => self.volume(project, name, step).await,
+            (Subject::Target(name), Step::Remove { containers }) => self.remove(project, name, containers).await,
+            (Subject::Target(name), step) => {
+                let Some(Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
+                    return Err(Failure::new("it left the file meanwhile"));
+                };
+                self.target(project, &project.targets[name], run, step).await
+            }
+        }
+    }
+
+    async fn network(&self, project: &Project, name: &str, step: &Step) -> Result<Done, Failure> {
+        let _slot = self.slots.acquire().await;
+        match (step, project.networks.get(name)) {
+            (Step::Remove { .. }, _) => self.engine.remove_network(name).await?,
+            (_, Some(spec)) => {
+                let labels = stamp::network(&self.owner, project, spec, &spec.labels);
+                self.engine.create_network(name, spec, &labels).await?;
+            }
+            (_, None) => return Err(Failure::new("it left the file meanwhile")),
+        }
+        Ok(Done::Finished)
+    }
+
+    async fn volume(&self, project: &Project, name: &str, step: &Step) -> Result<Done, Failure> {
+        let _slot = self.slots.acquire().await;
+        match (step, project.volumes.get(name)) {
+            (Step::Remove { .. }, _) => self.engine.remove_volume(name).await?,
+            (_, Some(spec)) => {
+                let labels = stamp::volume(project, spec, &spec.labels);
+                self.engine.create_volume(name, spec, &labels).await?;
+            }
+            (_, None) => return Err(Failure::new("it left the file meanwhile")),
+        }
+        Ok(Done::Finished)
+    }
+
+    async fn target(&self, project: &Project, target: &Target, run: &RunTarget, step: &Step) -> Result<Done, Failure> {
+        match step {
+            Step::RefreshImage { image } => self.image(project, target, run, *image).await.map(|()| Done::Finished),
+            Step::Create { image } => {
+                if let Some(image) = image {
+                    self.image(project, target, run, *image).await?;
+                }
+                let _slot = self.slots.acquire().await;
+                self.create_and_start(project, target, run).await
+            }
+            Step::Start { container } => {
+                let _slot = self.slots.acquire().await;
+                self.engine.start(container).await?;
+                Ok(Done::Started { container: container.clone() })
+            }
+            Step::Replace { container, image, .. } => {
+                if let Some(image) = image {
+                    self.image(project, target, run, *image).await?;
+                }
+                let _slot = self.slots.acquire().await;
+                self.swap(project, target, run, container).await
+            }
+            Step::Unpause { container } => {
+                self.engine.unpause(container).await?;
+                Ok(Done::Finished)
+            }
+            Step::Rename { container, name } => {
+                self.engine.rename(container, name).await?;
+                Ok(Done::Finished)
+            }
+            Step::Same { .. } | Step::Hold { .. } | Step::Make | Step::Remove { .. } => Ok(Done::Unchanged),
+        }
+    }
+
+    /// Reloads a target because files changed: the image first, where they were part of it.
+    pub async fn reload(&self, project: &Project, name: &str, rebuild: bool, old: &str) -> Result<Done, Failure> {
+        let Some(target @ Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
+            return Ok(Done::Unchanged);
+        };
+        if rebuild && run.build.is_some() {
+            let before = self.engine.image_id(&run.spec.image).await?;
+            self.image(project, target, run, ImageAction::Build).await?;
+            if before.is_some() && before == self.engine.image_id(&run.spec.image).await? {
+                return Ok(Done::Unchanged);
+            }
+        }
+        let _slot = self.slots.acquire().await;
+        self.swap(project, target, run, old).await
+    }
+
+    /// Builds or pulls the target's image, telling how it goes.
+    async fn image(
+        &self,
+        project: &Project,
+        target: &Target,
+        run: &RunTarget,
+        action: ImageAction,
+    ) -> Result<(), Failure> {
+        let kind = match action {
+            ImageAction::Build => ActionKind::Build,
+            ImageAction::Pull => ActionKind::Pull,
+        };
+        let progress = |line: &str| {
+            let (target, line) = (target.name.clone(), line.to_owned());
+            self.reporter.report(Event::ActionProgress { target, action: kind, line });
+        };
+        let labels = stamp::image(project, &target.name);
+        let work = async {
+            match (action, &run.build) {
+                (ImageAction::Build, Some(build)) => self.images.build(build, &run.spec.image, &labels, progress).await,
+                _ => self.images.pull(&run.spec.image, progress).await,
+            }
+        };
+        tokio::select! {
+            result = work => Ok(result?),
+            () = self.ending.cancelled() => Err(Failure::new("the session ends")),
+        }
+    }
+
+    async fn create_and_start(&self, project: &Project, target: &Target, run: &RunTarget) -> Result<Done, Failure> {
+        let container = self.create(project, target, run, &container_name(project, target)).await?;
+        if let Err(error) = self.engine.start(&container).await {
+            return Err(self.undo(&container, error.into()).await);
+        }
+        Ok(Done::Started { container })
+    }
+
+    /// Makes the target's container under that name.
+    pub(super) async fn create(
+        &self,
+        project: &Project,
+        target: &Target,
+        run: &RunTarget,
+        name: &str,
+    ) -> Result<String, Failure> {
+        let labels = stamp::container(&self.owner, project, &target.name, run, &self.labels);
+        let container = CreateContainer { name, spec: &run.spec, alias: &target.name, labels: &labels };
+        Ok(self.engine.create(&container).await?)
+    }
+
+    /// Removes what a failed action made, and adds its last words to the failure.
+    pub(super) async fn undo(&self, container: &str, mut failure: Failure) -> Failure {
+        if failure.log.is_empty() {
+            failure.log = tail(&self.engine, container, LOG_LINES).await;
+        }
+        if let Err(error) = self.engine.remove(container).await {
+            failure.message = format!("{} (and its container could not be removed: {error})", failure.message);
+        }
+        failure
+    }
+
+    async fn remove(&self, project: &Project, target: &str, containers: &[String]) -> Result<Done, Failure> {
+        let grace = match project.targets.get(target).map(|target| &target.kind) {
+            Some(TargetKind::Run(run)) => run.spec.stop_grace_period,
+            _ => stamp::DEFAULT_GRACE,
+        };
+        let _slot = self.slots.acquire().await;
+        for container in containers {
+            self.engine.stop(container, grace).await?;
+            self.engine.remove(container).await?;
+        }
+        Ok(Done::Finished)
+    }
+
+    /// Waits until a started container is ready, or the session ends.
+    pub async fn ready(&self, container: &str, evidence: Evidence, limit: Duration) -> Result<(), Failure> {
+        let wait = ready::wait(&self.engine, container, evidence, self.nudges.subscribe(), limit);
+        tokio::select! {
+            result = wait => result.map_err(|reason| match reason {
+                ready::NotReady::Engine(error) => error.into(),
+                other => Failure::new(other.to_string()),
+            }),
+            () = self.ending.cancelled() => Err(Failure::new("the session ends")),
+        }
+    }
+}
+
+/// A handle for tasks.
+pub type SharedExecutor<E, I> = Arc<Executor<E, I>>;

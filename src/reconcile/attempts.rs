@@ -1,0 +1,136 @@
+//! How often a target failed in a row, and when it is tried again: pure, time is passed in.
+//!
+//! The first failure is tried again at once (somebody killed it: it is back within a second); a
+//! second one waits `initial`, each further one twice as long, up to `max`. Running for
+//! `reset_after` forgets everything.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use crate::{model::settings::BackoffSettings, plan::Backoff};
+
+/// Failures by target.
+#[derive(Debug, Clone, Default)]
+pub struct Attempts {
+    targets: BTreeMap<String, Attempt>,
+}
+
+#[derive(Debug, Clone)]
+struct Attempt {
+    failures: u32,
+    reason: String,
+    retry_at: Instant,
+    /// Since when it runs; none while it does not.
+    running_since: Option<Instant>,
+}
+
+impl Attempts {
+    /// It was started.
+    pub fn started(&mut self, target: &str, now: Instant) {
+        if let Some(attempt) = self.targets.get_mut(target) {
+            attempt.running_since = Some(now);
+        }
+    }
+
+    /// It failed or ended. Gives the failures in a row and the wait until the next try.
+    pub fn failed(&mut self, target: &str, reason: &str, now: Instant, settings: BackoffSettings) -> (u32, Duration) {
+        let before = self.targets.get(target).filter(|attempt| {
+            attempt.running_since.is_none_or(|since| now.duration_since(since) < settings.reset_after)
+        });
+        let failures = before.map_or(0, |attempt| attempt.failures) + 1;
+        let wait = match failures {
+            1 => Duration::ZERO,
+            // Beyond 2^20 the limit has long been reached.
+            more => settings.initial.saturating_mul(1 << (more - 2).min(20)).min(settings.max),
+        };
+        let attempt = Attempt { failures, reason: reason.to_owned(), retry_at: now + wait, running_since: None };
+        self.targets.insert(target.to_owned(), attempt);
+        (failures, wait)
+    }
+
+    /// The failure is known and not counted again until the next start.
+    pub fn is_down(&self, target: &str) -> bool {
+        self.targets.get(target).is_some_and(|attempt| attempt.running_since.is_none())
+    }
+
+    /// What it failed with last.
+    pub fn reason(&self, target: &str) -> Option<&str> {
+        self.targets.get(target).map(|attempt| attempt.reason.as_str())
+    }
+
+    /// Something changed that may help: it is tried again at once.
+    pub fn forget(&mut self, target: &str) {
+        self.targets.remove(target);
+    }
+
+    /// What the plan has to know.
+    pub fn backoff(&self, now: Instant) -> BTreeMap<String, Backoff> {
+        let down = self.targets.iter().filter(|(_, attempt)| attempt.running_since.is_none());
+        down.map(|(target, attempt)| {
+            let wait = attempt.retry_at.saturating_duration_since(now);
+            // Rounded up: a wait of half a millisecond is not none.
+            let retry_ms = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+            (target.clone(), Backoff { retry_ms: Some(retry_ms), reason: attempt.reason.clone() })
+        })
+        .collect()
+    }
+
+    /// When something is to be tried again next.
+    pub fn next_retry(&self, now: Instant) -> Option<Instant> {
+        let down = self.targets.values().filter(|attempt| attempt.running_since.is_none() && attempt.retry_at > now);
+        down.map(|attempt| attempt.retry_at).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTINGS: BackoffSettings = BackoffSettings {
+        initial: Duration::from_millis(500),
+        max: Duration::from_secs(30),
+        reset_after: Duration::from_mins(1),
+    };
+
+    #[test]
+    fn at_once_then_doubling_up_to_the_limit() {
+        let mut attempts = Attempts::default();
+        let now = Instant::now();
+        let waits: Vec<u128> = (0..9).map(|_| attempts.failed("a", "x", now, SETTINGS).1.as_millis()).collect();
+        assert_eq!(waits, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        for _ in 0..100 {
+            assert_eq!(attempts.failed("a", "x", now, SETTINGS).1, SETTINGS.max);
+        }
+    }
+
+    #[test]
+    fn running_long_enough_forgets_and_shorter_does_not() {
+        let mut attempts = Attempts::default();
+        let now = Instant::now();
+        attempts.failed("a", "x", now, SETTINGS);
+        attempts.started("a", now);
+        assert!(!attempts.is_down("a"));
+        assert_eq!(attempts.failed("a", "x", now + Duration::from_secs(59), SETTINGS).0, 2);
+        attempts.started("a", now);
+        assert_eq!(attempts.failed("a", "x", now + Duration::from_secs(60), SETTINGS).0, 1);
+    }
+
+    #[test]
+    fn the_plan_is_told_what_is_down_only() {
+        let mut attempts = Attempts::default();
+        let now = Instant::now();
+        attempts.failed("a", "first", now, SETTINGS);
+        attempts.failed("a", "second", now, SETTINGS);
+        attempts.failed("b", "other", now, SETTINGS);
+        attempts.started("b", now);
+        let expected = Backoff { retry_ms: Some(400), reason: "second".into() };
+        let later = now + Duration::from_millis(100);
+        assert_eq!(attempts.backoff(later), BTreeMap::from([("a".into(), expected)]));
+        assert_eq!(attempts.next_retry(later), Some(now + Duration::from_millis(500)));
+        assert_eq!(attempts.next_retry(now + Duration::from_secs(1)), None);
+        attempts.forget("a");
+        assert!(attempts.backoff(later).is_empty());
+    }
+}

@@ -1,0 +1,86 @@
+//! One look at the engine: everything that a plan needs, and whose it is. Reads only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::try_join_all;
+
+use crate::{
+    engine::{Engine, EngineResult},
+    model::{
+        HostIdentity, Observed, Owner, Project, TargetKind,
+        labels::{PROJECT, SESSION, TARGET},
+    },
+    orphan::{Processes, Verdict, judge},
+    plan::{Ownership, container_name},
+};
+
+/// What the engine has of the project. With `names`, containers of strangers that hold a name the
+/// project needs are looked up too: for a plan that is shown; the loop finds out when it acts.
+pub async fn observe<E: Engine>(engine: &E, project: &Project, names: bool) -> EngineResult<Observed> {
+    let references: BTreeSet<&str> = runs(project).map(|(_, image)| image).collect();
+    let label = (PROJECT, project.name.as_str());
+    let (containers, networks, volumes, images) = tokio::try_join!(
+        async { engine.list(&[(PROJECT, Some(&project.name))]).await },
+        engine.networks(label),
+        async { if project.volumes.is_empty() { Ok(BTreeMap::new()) } else { engine.volumes(label).await } },
+        try_join_all(references.into_iter().map(|reference| async move {
+            Ok(engine.image_id(reference).await?.map(|id| (reference.to_owned(), id)))
+        })),
+    )?;
+    let mut observed = Observed {
+        containers,
+        networks,
+        volumes,
+        images: images.into_iter().flatten().collect(),
+        ..Observed::default()
+    };
+    if names {
+        let missing = runs(project).filter(|(target, _)| {
+            !observed.containers.iter().any(|container| container.labels.target() == Some(target))
+        });
+        let names = missing.filter_map(|(target, _)| Some(container_name(project, project.targets.get(target)?)));
+        let found = try_join_all(names.map(|name| async move { Ok((engine.find_by_name(&name).await?, name)) }));
+        for (holder, name) in found.await? {
+            if let Some((id, labels)) = holder
+                && (labels.project() != Some(&project.name) || labels.get(TARGET).is_none())
+            {
+                observed.foreign_names.insert(name, id);
+            }
+        }
+    }
+    Ok(observed)
+}
+
+fn runs(project: &Project) -> impl Iterator<Item = (&str, &str)> {
+    project.targets.iter().filter_map(|(name, target)| match &target.kind {
+        TargetKind::Run(run) => Some((name.as_str(), run.spec.image.as_str())),
+        _ => None,
+    })
+}
+
+/// Whose each container is, seen from this session; without a session (a plan that is only shown)
+/// what a living session keeps counts as one's own, since that one carries the plan out.
+pub fn owners(
+    observed: &Observed,
+    me: Option<&Owner>,
+    here: &HostIdentity,
+    processes: &impl Processes,
+) -> BTreeMap<String, Ownership> {
+    let ownership = |container: &crate::model::ObservedContainer| {
+        let session = container.labels.get(SESSION);
+        if me.is_some_and(|me| session == Some(me.session.to_string().as_str())) {
+            return Ownership::Mine;
+        }
+        match judge(&container.labels, here, processes) {
+            Verdict::Owned { .. } if me.is_none() => Ownership::Mine,
+            Verdict::Owned { pid } => Ownership::Living { pid },
+            Verdict::Orphan(reason) => Ownership::Dead { reason: reason.to_string() },
+            Verdict::Remote { place } => Ownership::Remote { host: place },
+            // It carries the project's label but not mcpmon's mark: somebody else's, never touched.
+            Verdict::NotManaged => {
+                Ownership::Remote { host: "somebody else's behalf (it lacks mcpmon.managed)".into() }
+            }
+        }
+    };
+    observed.containers.iter().map(|container| (container.id.clone(), ownership(container))).collect()
+}

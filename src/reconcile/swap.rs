@@ -1,0 +1,145 @@
+//! Replacing a running container by another one, so that a bad one never takes a working one down.
+//!
+//! The new container is made under a passing name, ahead of everything else. Start-first: it starts
+//! beside the old one and must be ready before that one is stopped. Stop-first: the old one stops,
+//! the new one starts; if it does not become ready, it is removed and the old one is started again.
+//!
+//! Where a health check or an MCP answer tells that the new one is good, the old one is removed at
+//! once. Where nothing but time can tell, the old one is kept, stopped, for `monitor`: the loop puts
+//! it back when the new one ends within that time.
+
+use super::{
+    act::{Done, Executor, Failure},
+    ready::{Evidence, evidence},
+};
+use crate::{
+    engine::{Engine, Images},
+    model::{
+        Project, RunTarget, Target,
+        target::{UpdateConfig, UpdateOrder},
+    },
+    plan::container_name,
+};
+
+/// Which container moves first. A fixed host port can be held by one container at a time, and so can the
+/// host's own network; a fixed container name stands for "there is one of it".
+pub fn order(run: &RunTarget, update: &UpdateConfig) -> UpdateOrder {
+    let fixed_port = run.spec.ports.iter().any(|port| port.published != 0);
+    let shared_network = run.spec.network_mode.as_deref().is_some_and(|mode| mode != "none" && mode != "bridge");
+    let fixed_address =
+        run.spec.networks.values().any(|network| network.ipv4_address.is_some() || network.ipv6_address.is_some());
+    if fixed_port || shared_network || fixed_address || run.spec.container_name.is_some() {
+        return UpdateOrder::StopFirst;
+    }
+    update.order.unwrap_or(UpdateOrder::StartFirst)
+}
+
+impl<E: Engine, I: Images> Executor<E, I> {
+    /// Puts a fresh container in the place of `old`.
+    pub(super) async fn swap(
+        &self,
+        project: &Project,
+        target: &Target,
+        run: &RunTarget,
+        old: &str,
+    ) -> Result<Done, Failure> {
+        let name = container_name(project, target);
+        let order = order(run, &target.update);
+        let new = self.create(project, target, run, &passing_name(&name)).await?;
+        let grace = run.spec.stop_grace_period;
+        let evidence = evidence(target, run);
+
+        let attempt = async {
+            if order == UpdateOrder::StopFirst {
+                self.engine.stop(old, grace).await?;
+            }
+            self.engine.start(&new).await?;
+            self.ready(&new, evidence, target.update.monitor).await
+        };
+        if let Err(failure) = attempt.await
+            && (target.update.rollback || failure.unreachable || self.ending.is_cancelled())
+        {
+            let failure = self.undo(&new, failure).await;
+            if order == UpdateOrder::StopFirst && !self.ending.is_cancelled() {
+                self.engine.start(old).await.map_err(|error| {
+                    Failure::new(format!("{}; the old container could not be started again: {error}", failure.message))
+                })?;
+            }
+            return Err(failure);
+        }
+
+        let spare = if evidence == Evidence::Running && target.update.rollback && !target.update.monitor.is_zero() {
+            self.engine.stop(old, grace).await?;
+            self.engine.rename(old, &passing_name(&name)).await?;
+            Some(old.to_owned())
+        } else {
+            self.engine.stop(old, grace).await?;
+            self.engine.remove(old).await?;
+            None
+        };
+        self.engine.rename(&new, &name).await?;
+        Ok(Done::Swapped { container: new, order, spare })
+    }
+
+    /// Puts a kept old container back in the place of one that ended too soon.
+    pub async fn put_back(&self, project: &Project, target: &Target, new: &str, old: &str) -> Result<Done, Failure> {
+        let log = crate::output::follow::tail(&self.engine, new, super::act::LOG_LINES).await;
+        self.engine.remove(new).await?;
+        self.engine.rename(old, &container_name(project, target)).await?;
+        self.engine.start(old).await?;
+        // The old one runs again; what is left to say is what the new one said.
+        Err(Failure { log, ..Failure::new("the new container ended at once; the old one was started again") })
+    }
+}
+
+/// A name that a container has for a moment only.
+fn passing_name(name: &str) -> String {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    format!("{name}-{}", &id[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        spec::{NetworkAttachment, Port, Protocol},
+        testing::{run, target},
+    };
+
+    #[test]
+    fn start_first_where_nothing_stands_in_the_way() {
+        type Prepare = fn(&mut RunTarget);
+        let cases: &[(&str, Prepare, UpdateOrder)] = &[
+            ("nothing in the way", |_| {}, UpdateOrder::StartFirst),
+            ("a fixed port", |run| run.spec.ports.push(port(80)), UpdateOrder::StopFirst),
+            ("a port of the engine's choice", |run| run.spec.ports.push(port(0)), UpdateOrder::StartFirst),
+            ("a fixed name", |run| run.spec.container_name = Some("x".into()), UpdateOrder::StopFirst),
+            ("the host's network", |run| run.spec.network_mode = Some("host".into()), UpdateOrder::StopFirst),
+            ("no network", |run| run.spec.network_mode = Some("none".into()), UpdateOrder::StartFirst),
+            (
+                "a fixed address",
+                |run| {
+                    run.spec.networks.insert(
+                        "n".into(),
+                        NetworkAttachment { ipv4_address: Some("10.0.0.2".into()), ..NetworkAttachment::default() },
+                    );
+                },
+                UpdateOrder::StopFirst,
+            ),
+        ];
+        for (name, prepare, expected) in cases {
+            let mut target = target("a", "i");
+            prepare(run(&mut target));
+            let inner = run(&mut target).clone();
+            assert_eq!(order(&inner, &target.update), *expected, "case: {name}");
+        }
+        let mut asked = target("a", "i");
+        asked.update.order = Some(UpdateOrder::StopFirst);
+        let inner = run(&mut asked).clone();
+        assert_eq!(order(&inner, &asked.update), UpdateOrder::StopFirst);
+    }
+
+    fn port(published: u16) -> Port {
+        Port { host_ip: None, published, target: 80, protocol: Protocol::Tcp }
+    }
+}

@@ -1,0 +1,142 @@
+//! Ending: stop gracefully, then kill, then remove, until nothing is left that is meant.
+//! Dependents end before what they depend on. Used at the end of a session, by `down`, and by `cleanup`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
+
+use super::stamp;
+use crate::{
+    engine::{Engine, EngineError},
+    model::{ObservedContainer, Project, State, labels::SESSION},
+    output::{ActionKind, Event, Reporter, event::millis},
+};
+
+/// Containers stopped and removed at once.
+const AT_ONCE: usize = 8;
+
+/// What became of the containers.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Ids that are gone.
+    pub removed: Vec<String>,
+    /// Ids that could not be removed, and why.
+    pub failed: Vec<(String, EngineError)>,
+}
+
+/// Stops and removes these containers, level by level: those nobody depends on first. Once `hurry`
+/// is cancelled, what still runs is killed.
+pub async fn remove_all<E: Engine>(
+    engine: &E,
+    containers: Vec<ObservedContainer>,
+    project: Option<&Project>,
+    hurry: &CancellationToken,
+    reporter: Option<&Reporter>,
+) -> Removed {
+    let mut levels: BTreeMap<usize, Vec<ObservedContainer>> = BTreeMap::new();
+    for container in containers {
+        let level = match (project, container.labels.target()) {
+            (Some(project), Some(target)) => depth(project, target, 0),
+            _ => 0,
+        };
+        levels.entry(level).or_default().push(container);
+    }
+    let mut result = Removed::default();
+    for (_, level) in levels.into_iter().rev() {
+        let mut ends = stream::iter(level)
+            .map(|container| async move {
+                let started = std::time::Instant::now();
+                let outcome = remove(engine, &container, hurry).await;
+                (container, started.elapsed(), outcome)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((container, took, outcome)) = ends.next().await {
+            let target = container.labels.target().unwrap_or(&container.name).to_owned();
+            match outcome {
+                Ok(()) => {
+                    if let Some(reporter) = reporter {
+                        let duration_ms = millis(took);
+                        reporter.report(Event::ActionDone { target, action: ActionKind::Remove, duration_ms });
+                    }
+                    result.removed.push(container.id);
+                }
+                Err(error) => {
+                    if let Some(reporter) = reporter {
+                        reporter.report(Event::ActionFailed {
+                            target,
+                            action: ActionKind::Remove,
+                            error: error.to_string(),
+                            hint: None,
+                            log: Vec::new(),
+                            retry_ms: None,
+                        });
+                    }
+                    result.failed.push((container.id, error));
+                }
+            }
+        }
+    }
+    result
+}
+
+/// Stops a container within its grace period, kills it where that fails, and removes it.
+async fn remove<E: Engine>(
+    engine: &E,
+    container: &ObservedContainer,
+    hurry: &CancellationToken,
+) -> Result<(), EngineError> {
+    if matches!(container.state, State::Running | State::Paused | State::Restarting | State::Other(_)) {
+        let grace = stamp::grace(&container.labels);
+        let stopped = tokio::select! {
+            stopped = engine.stop(&container.id, grace) => stopped,
+            () = hurry.cancelled() => engine.kill(&container.id).await,
+        };
+        // Not stopped is no reason to leave it: the removal below kills it.
+        drop(stopped);
+    }
+    engine.remove(&container.id).await
+}
+
+/// How many targets must end before this one: its depth in the dependencies, counted from the dependents' side.
+fn depth(project: &Project, target: &str, guard: usize) -> usize {
+    if guard > project.targets.len() {
+        return guard;
+    }
+    let Some(target) = project.targets.get(target) else { return 0 };
+    target.depends_on.keys().map(|name| depth(project, name, guard + 1) + 1).max().unwrap_or(0)
+}
+
+/// The longest that stopping these may take: one grace period, as they stop together.
+pub fn longest_grace(containers: &[ObservedContainer]) -> Duration {
+    containers.iter().map(|container| stamp::grace(&container.labels)).max().unwrap_or(stamp::DEFAULT_GRACE)
+}
+
+/// Stops and removes everything that a session made, and tells how it goes. Looks again until
+/// nothing is left: what was just being made when the session ended is found by its label.
+pub async fn end_session<E: Engine>(
+    engine: &E,
+    session: uuid::Uuid,
+    project: &Project,
+    hurry: &CancellationToken,
+    reporter: &Reporter,
+) -> Result<Removed, EngineError> {
+    let session = session.to_string();
+    let mut all = Removed::default();
+    for _ in 0..3 {
+        let left = engine.list(&[(SESSION, Some(&session))]).await?;
+        let left: Vec<_> = left.into_iter().filter(|container| container.labels.managed()).collect();
+        if left.is_empty() {
+            break;
+        }
+        let round = remove_all(engine, left, Some(project), hurry, Some(reporter)).await;
+        all.removed.extend(round.removed);
+        all.failed = round.failed;
+    }
+    for name in engine.networks((SESSION, &session)).await?.into_keys() {
+        if let Err(error) = engine.remove_network(&name).await {
+            reporter.report(Event::Warning { message: format!("network {name} could not be removed: {error}") });
+        }
+    }
+    Ok(all)
+}
