@@ -115,6 +115,11 @@ pub trait Images: Clone + Send + Sync + 'static {
     -> impl Future<Output = EngineResult<()>> + Send;
 }
 
+/// A time as engines take it: whole seconds, rounded up.
+pub(crate) fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))).unwrap_or(i64::MAX)
+}
+
 /// Who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
