@@ -22,6 +22,8 @@ mod resources;
 mod streams;
 mod wire;
 
+pub(super) use errors::unreachable_hint;
+
 /// A connection to an engine. Clones share it.
 #[derive(Clone)]
 pub struct Docker {

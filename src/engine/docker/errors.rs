@@ -63,7 +63,7 @@ fn plain(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What to check when nobody answers.
-pub(super) fn unreachable_hint(origin: &Origin) -> String {
+pub(in crate::engine) fn unreachable_hint(origin: &Origin) -> String {
     let other = match origin {
         Origin::Host => "is DOCKER_HOST right?",
         Origin::Context { .. } => "is it the right docker context (`docker context ls`)?",
