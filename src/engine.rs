@@ -18,6 +18,7 @@ pub mod connect;
 pub mod create;
 pub mod docker;
 pub mod error;
+pub mod resume;
 
 pub use error::EngineError;
 
@@ -174,6 +175,9 @@ pub struct LogOptions {
     pub tail: Option<usize>,
     /// Only what is newer (seconds since the epoch).
     pub since: Option<i64>,
+    /// With the time before each message (RFC 3339, nanoseconds, one space). A message is a line, or a
+    /// piece of 16 KiB of a longer one.
+    pub timestamps: bool,
 }
 
 /// A piece of output.
