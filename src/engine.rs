@@ -18,6 +18,7 @@ pub mod connect;
 pub mod create;
 pub mod docker;
 pub mod error;
+pub mod resume;
 
 pub use error::EngineError;
 
@@ -115,6 +116,11 @@ pub trait Images: Clone + Send + Sync + 'static {
     -> impl Future<Output = EngineResult<()>> + Send;
 }
 
+/// A time as engines take it: whole seconds, rounded up.
+pub(crate) fn whole_seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))).unwrap_or(i64::MAX)
+}
+
 /// Who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineInfo {
@@ -169,6 +175,9 @@ pub struct LogOptions {
     pub tail: Option<usize>,
     /// Only what is newer (seconds since the epoch).
     pub since: Option<i64>,
+    /// With the time before each message (RFC 3339, nanoseconds, one space). A message is a line, or a
+    /// piece of 16 KiB of a longer one.
+    pub timestamps: bool,
 }
 
 /// A piece of output.

@@ -1,7 +1,23 @@
 //! What a person or a program reads: events, tables, the plan's diff. Decides form, never content.
+//!
+//! ```text
+//! Reporter -> Reports -> show -> words -> stdout, stderr (live: the lines that move)
+//! container -> lines -> follow -> Reporter
+//! Plan -> diff        Error -> style::error
+//! ```
 
+pub mod diff;
 pub mod event;
+pub mod follow;
+pub mod lines;
+mod live;
 pub mod reporter;
+pub mod show;
+pub mod stamp;
+pub mod style;
+pub mod words;
 
 pub use event::{ActionKind, Event};
 pub use reporter::Reporter;
+pub use show::{Form, Options, ignore_closed, show};
+pub use style::Paint;

@@ -1,0 +1,199 @@
+//! `mcpmon up -d`: a supervisor in the background owns and keeps the containers. It is mcpmon itself,
+//! in a session of its own; it speaks the documented JSON events, one a line: to whoever started it
+//! until that one has read enough, and all the time into its log file.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::PathBuf,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+
+use super::{
+    context::Context,
+    up::{finish, kept_by, supervise},
+};
+use crate::{
+    cli::UpArgs,
+    engine::{Engine, docker::Docker},
+    error::{Error, Kind, Result},
+    model::{Settings, labels::PROJECT},
+    output::{
+        Event, Reporter,
+        reporter::Reports,
+        show::{Options, show},
+    },
+    plan::{Plan, Situation, Step, plan, scope, short},
+    reconcile::observe::{observe, owners},
+    session::{
+        self, host,
+        process::{Process, ThisHost},
+        signals::Signals,
+    },
+};
+
+/// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
+pub const SUPERVISOR: &str = "MCPMON_SUPERVISOR";
+/// How long a supervisor that runs already may take to follow an edit.
+const FOLLOWS: Duration = Duration::from_secs(30);
+
+/// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
+/// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
+pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker) -> Result<u8> {
+    if let Some(pid) = kept_by(engine, settings).await? {
+        return follow(context, args, settings, engine, pid).await;
+    }
+    let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
+    let log = log_file(context, &settings.project.name)?;
+    let program = std::env::current_exe().map_err(failed)?;
+    let mut signals = Signals::new().map_err(failed)?;
+    let mut child = tokio::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(SUPERVISOR, &log)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::options().append(true).open(&log).map_err(failed)?)
+        .spawn()
+        .map_err(failed)?;
+    let pid = child.id().unwrap_or_default();
+    let started = session::process::start_time(pid).unwrap_or_default();
+    let mut lines = BufReader::new(child.stdout.take().ok_or_else(|| Error::failed("the supervisor has no output"))?).lines();
+
+    let (reporter, reports) = Reporter::channel();
+    let mut options = Options::detect(context.json());
+    options.targets = settings.project.targets.keys().cloned().collect();
+    let shown = tokio::spawn(show(reports, options));
+    let mut held = None;
+    let code = loop {
+        tokio::select! {
+            ending = signals.next() => {
+                // Not to be left half-done: what was begun ends with whoever asked for it.
+                if let Ok(Some(process)) = Process::open(pid, started) {
+                    let _ = process.terminate();
+                    process.ended(Duration::from_mins(1)).await;
+                }
+                break Kind::Signal(ending.number).exit_code();
+            }
+            line = lines.next_line() => match line.map_err(failed)? {
+                None => {
+                    let status = child.wait().await.map_err(failed)?;
+                    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+                    reporter.report(Event::Warning { message: format!("the supervisor ended ({status}): {}", log.display()) });
+                    break code.max(1);
+                }
+                Some(line) => match serde_json::from_str::<Event>(&line) {
+                    Ok(event) => {
+                        match &event {
+                            Event::Started { .. } if !args.wait => break 0,
+                            Event::Settled { held: number, .. } => held = Some(*number),
+                            _ => {}
+                        }
+                        reporter.report(event);
+                        if let Some(held) = held {
+                            break u8::from(args.wait && held > 0);
+                        }
+                    }
+                    Err(_) => reporter.report(Event::Warning { message: line }),
+                },
+            },
+        }
+    };
+    drop(reporter);
+    finish(shown).await?;
+    Ok(code)
+}
+
+/// A supervisor runs already: it follows the file by itself. Waits until nothing is left to do.
+async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker, pid: u32) -> Result<u8> {
+    let names = scope(&settings.project, &args.targets).unwrap_or_default();
+    let deadline = Instant::now() + FOLLOWS;
+    let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
+    let plan = loop {
+        let observed = observe(engine, &settings.project, false).await?;
+        let owners = owners(&observed, None, &host::identity(), &ThisHost);
+        let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
+        let plan = plan(&settings.project, &observed, &situation);
+        if is_reached(&plan, args.wait) {
+            break plan;
+        }
+        // Something happens on the engine, or the time is over.
+        let next = futures_util::StreamExt::next(&mut events);
+        if tokio::time::timeout_at(deadline.into(), next).await.is_err() {
+            let open: Vec<&str> = plan.changes.iter().filter(|change| !is_same(&change.step, args.wait)).map(|change| change.subject.name()).collect();
+            return Err(Error::failed(format!(
+                "the supervisor, pid {pid}, does not have {} as asked after {FOLLOWS:?}",
+                open.join(", ")
+            ))
+            .hint("it follows the file, but not flags or variables given now: `mcpmon down`, then `mcpmon up -d`"));
+        }
+    };
+    let (reporter, reports) = Reporter::channel();
+    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
+    let mut ready = 0;
+    for change in &plan.changes {
+        if let Step::Same { container: Some(container), .. } = &change.step {
+            ready += 1;
+            reporter.report(Event::Unchanged { target: change.subject.name().to_owned(), container: short(container).to_owned() });
+        }
+    }
+    reporter.report(Event::Settled { ready, held: 0, duration_ms: 0 });
+    drop(reporter);
+    finish(shown).await?;
+    Ok(0)
+}
+
+fn is_same(step: &Step, wait: bool) -> bool {
+    matches!(step, Step::Same { ready, .. } if *ready || !wait)
+}
+
+fn is_reached(plan: &Plan, wait: bool) -> bool {
+    plan.changes.iter().all(|change| is_same(&change.step, wait))
+}
+
+/// What the supervisor itself does: `up`, without a terminal. Gives the exit code.
+pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
+    // A session of its own: the terminal's end and its Ctrl-C are not meant for it.
+    rustix::process::setsid().map_err(|error| Error::failed("the supervisor can't leave its terminal").caused_by(error))?;
+    let settings = context.load(&args.watch)?.settings;
+    let engine = context.connect(settings.session.docker_timeout).await?;
+    let (reporter, reports) = Reporter::channel();
+    let shown = tokio::spawn(journal(reports, log));
+    let result = supervise(context, args, settings, engine, reporter, session::new(), false, |_| {}).await;
+    let _ = shown.await;
+    result.map(|_| 0)
+}
+
+/// Writes every event to the log, and to stdout as long as somebody reads it.
+async fn journal(mut reports: Reports, log: PathBuf) {
+    let mut file = File::options().append(true).open(log).ok();
+    let mut out = Some(tokio::io::stdout());
+    while let Some(event) = reports.next().await {
+        let Ok(mut line) = serde_json::to_string(&event) else { continue };
+        line.push('\n');
+        if let Some(file) = &mut file {
+            let _ = file.write_all(line.as_bytes());
+        }
+        if let Some(stdout) = &mut out
+            && (stdout.write_all(line.as_bytes()).await.is_err() || stdout.flush().await.is_err())
+        {
+            // Whoever started it has read enough.
+            out = None;
+        }
+    }
+}
+
+/// The supervisor's log file, empty: `$XDG_STATE_HOME/mcpmon/<project>.log`.
+fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
+    let state = context.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let folder = state
+        .or_else(|| Some(context.home()?.join(".local/state")))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("mcpmon");
+    let path = folder.join(format!("{project}.log"));
+    let made = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    made.map_err(|error| Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error))?;
+    Ok(path)
+}

@@ -1,0 +1,267 @@
+//! `mcpmon ps`: the targets of the file and the containers of the project, as a table or as JSON.
+//!
+//! The JSON is an array with one object per line of the table:
+//!
+//! ```json
+//! {
+//!   "target": "api", "in_file": true, "state": "running",
+//!   "container": { "id": "3f2a…", "name": "acme-api", "image": "acme/api:1", "created": "2026-11-22T14:11:00Z",
+//!                  "status": "Up 3 seconds (healthy)", "health": "healthy", "exit_code": null,
+//!                  "ports": ["127.0.0.1:3000->3000/tcp"] },
+//!   "owner": { "state": "alive", "pid": 4711 }
+//! }
+//! ```
+//!
+//! `state` is one of `missing`, `process` (a plain command has no container), `created`, `running`, `paused`,
+//! `restarting`, `exited`, `removing`, or the engine's own word. `health` is `none`, `starting`, `healthy` or
+//! `unhealthy`. `owner.state` is `alive`, `dead` (with `reason`) or `remote` (with `reason`). `container` and
+//! `owner` are null where there is no container.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+use crate::{
+    cli::Format,
+    engine::Engine,
+    error::Result,
+    model::{
+        Health, Labels, ObservedContainer, Project, Settings, State, TargetKind,
+        labels::{MANAGED, PROJECT},
+    },
+    orphan::Verdict,
+    output::{Paint, ignore_closed},
+};
+
+/// Lists the project. `judge` tells who owns a container ([`crate::orphan::judge`] with what this host knows).
+pub async fn run(
+    engine: &impl Engine,
+    settings: &Settings,
+    judge: impl Fn(&Labels) -> Verdict,
+    format: Format,
+    paint: Paint,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let project = &settings.project;
+    let containers = engine.list(&[(MANAGED, Some("true")), (PROJECT, Some(&project.name))]).await?;
+    let rows = rows(project, &containers, judge);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let text = match format {
+        Format::Text => table(&rows, now, paint),
+        Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
+    };
+    ignore_closed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+/// One target, or one container of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The target's name.
+    pub target: String,
+    /// The file has it.
+    pub in_file: bool,
+    /// The state in a word.
+    pub state: String,
+    /// Its container.
+    pub container: Option<Container>,
+    /// Who owns the container.
+    pub owner: Option<Owner>,
+}
+
+/// A container in a [`Row`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Container {
+    /// Full id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Image reference.
+    pub image: String,
+    /// Creation time, RFC 3339.
+    pub created: String,
+    /// The engine's words for the state.
+    pub status: String,
+    /// Health.
+    pub health: &'static str,
+    /// Exit code of an exited one, where the engine told it.
+    pub exit_code: Option<i64>,
+    /// Published ports.
+    pub ports: Vec<String>,
+    /// Seconds since the epoch.
+    #[serde(skip)]
+    pub created_seconds: u64,
+}
+
+/// The owner in a [`Row`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Owner {
+    /// It lives.
+    Alive {
+        /// Its process id.
+        pid: u32,
+    },
+    /// It is dead.
+    Dead {
+        /// How that is known.
+        reason: String,
+    },
+    /// Nobody here can tell.
+    Remote {
+        /// Where it is.
+        reason: String,
+    },
+}
+
+/// Targets in the order of their names, each with its containers, then containers of targets that left the file.
+pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(&Labels) -> Verdict) -> Vec<Row> {
+    let mut containers: Vec<_> = containers.iter().collect();
+    containers.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
+    let target_of = |container: &ObservedContainer| container.labels.target().unwrap_or("").to_owned();
+    let left: BTreeSet<_> =
+        containers.iter().map(|c| target_of(c)).filter(|name| !project.targets.contains_key(name)).collect();
+    let in_file = project.targets.iter().map(|(name, target)| (name, Some(target)));
+    let mut rows = Vec::new();
+    for (name, target) in in_file.chain(left.iter().map(|name| (name, None))) {
+        let before = rows.len();
+        for container in containers.iter().filter(|container| target_of(container) == *name) {
+            rows.push(Row {
+                target: name.clone(),
+                in_file: target.is_some(),
+                state: state_word(&container.state).to_owned(),
+                container: Some(describe(container)),
+                owner: owner(judge(&container.labels)),
+            });
+        }
+        if rows.len() == before {
+            let state = match target.map(|target| &target.kind) {
+                Some(TargetKind::Process(_)) => "process",
+                _ => "missing",
+            };
+            rows.push(Row { target: name.clone(), in_file: true, state: state.into(), container: None, owner: None });
+        }
+    }
+    rows
+}
+
+fn owner(verdict: Verdict) -> Option<Owner> {
+    match verdict {
+        Verdict::NotManaged => None,
+        Verdict::Owned { pid } => Some(Owner::Alive { pid }),
+        Verdict::Orphan(reason) => Some(Owner::Dead { reason: reason.to_string() }),
+        Verdict::Remote { place } => Some(Owner::Remote { reason: place }),
+    }
+}
+
+fn describe(container: &ObservedContainer) -> Container {
+    let created_seconds = u64::try_from(container.created).unwrap_or_default();
+    Container {
+        id: container.id.clone(),
+        name: container.name.clone(),
+        image: container.image.clone(),
+        created: humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(created_seconds)).to_string(),
+        status: container.status.clone(),
+        health: match container.health {
+            Health::None => "none",
+            Health::Starting => "starting",
+            Health::Healthy => "healthy",
+            Health::Unhealthy => "unhealthy",
+        },
+        exit_code: match container.state {
+            State::Exited(code) => code,
+            _ => None,
+        },
+        ports: container.ports.clone(),
+        created_seconds,
+    }
+}
+
+fn state_word(state: &State) -> &str {
+    match state {
+        State::Created => "created",
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Restarting => "restarting",
+        State::Exited(_) => "exited",
+        State::Removing => "removing",
+        State::Other(word) => word,
+    }
+}
+
+/// The table, without borders. `now` is the time since the epoch.
+pub fn table(rows: &[Row], now: Duration, paint: Paint) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TARGET", "CONTAINER", "STATE", "AGE", "PORTS", "OWNER"]);
+    for row in rows {
+        let container = row.container.as_ref();
+        let age = |container: &Container| age(now.as_secs().saturating_sub(container.created_seconds));
+        table.add_row([
+            if row.in_file { row.target.clone() } else { format!("{} (not in the file)", row.target) },
+            container.map_or_else(|| "-".into(), |container| container.name.clone()),
+            state_text(row),
+            container.map_or_else(|| "-".into(), age),
+            container.map_or_else(String::new, |container| container.ports.join(", ")),
+            match &row.owner {
+                None => "-".into(),
+                Some(Owner::Alive { pid }) => format!("pid {pid}"),
+                Some(Owner::Dead { .. }) => "dead".into(),
+                Some(Owner::Remote { .. }) => "elsewhere".into(),
+            },
+        ]);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    let mut text = String::new();
+    for (position, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        let row = position.checked_sub(1).and_then(|index| rows.get(index));
+        // Whole lines are coloured: the table would count escape sequences as letters.
+        text.push_str(&match row {
+            None => paint.strong(line),
+            Some(row) if needs_a_look(row) => paint.warn(line),
+            Some(_) => line.to_owned(),
+        });
+        text.push('\n');
+    }
+    text
+}
+
+fn needs_a_look(row: &Row) -> bool {
+    let unhealthy = row.container.as_ref().is_some_and(|container| container.health == "unhealthy");
+    let stopped = match row.state.as_str() {
+        "running" | "process" => false,
+        "exited" => row.container.as_ref().is_none_or(|container| container.exit_code != Some(0)),
+        _ => true,
+    };
+    unhealthy || stopped || matches!(row.owner, Some(Owner::Dead { .. }))
+}
+
+/// `running (healthy)`, `exited (1)`, `missing`.
+fn state_text(row: &Row) -> String {
+    let Some(container) = &row.container else { return row.state.clone() };
+    match (row.state.as_str(), container.exit_code, container.health) {
+        ("exited", Some(code), _) => format!("exited ({code})"),
+        ("running", _, health) if health != "none" => format!("running ({health})"),
+        (state, ..) => state.to_owned(),
+    }
+}
+
+/// As Kubernetes writes ages: `42s`, `5m`, `3h`, `12d`.
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests;

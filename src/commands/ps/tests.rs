@@ -1,0 +1,162 @@
+//! Rows, table and JSON of a project in which everything has happened.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::*;
+use crate::{
+    model::{
+        labels::TARGET,
+        settings::WatchSettings,
+        target::{ComposeTarget, McpSettings, OnReload, Target, UpdateConfig},
+    },
+    orphan::Reason,
+};
+
+fn target(name: &str, kind: TargetKind) -> (String, Target) {
+    let target = Target {
+        name: name.into(),
+        kind,
+        depends_on: BTreeMap::new(),
+        watch: WatchSettings {
+            paths: Vec::new(),
+            auto: true,
+            ignore: Vec::new(),
+            extensions: Vec::new(),
+            ignore_files: Vec::new(),
+            delay: Duration::ZERO,
+            rules: Vec::new(),
+        },
+        update: UpdateConfig { order: None, rollback: true, monitor: Duration::ZERO },
+        mcp: McpSettings {
+            transport: None,
+            startup_timeout: Duration::ZERO,
+            on_reload: OnReload::Drain,
+            buffer: 0,
+            max_output_tokens: 0,
+        },
+    };
+    (name.to_owned(), target)
+}
+
+fn container(target: &str, state: State, health: Health, created: i64) -> ObservedContainer {
+    ObservedContainer {
+        id: format!("{target}{created}"),
+        name: format!("acme-{target}"),
+        image: "acme/image:1".into(),
+        image_id: "sha256:0".into(),
+        labels: Labels(HashMap::from([(TARGET.into(), target.into())])),
+        state,
+        health,
+        created,
+        status: "Up".into(),
+        ports: if target == "api" { vec!["127.0.0.1:3000->3000/tcp".into()] } else { Vec::new() },
+        networks: BTreeSet::new(),
+    }
+}
+
+fn example() -> Vec<Row> {
+    let kind = || TargetKind::Compose(ComposeTarget::default());
+    let project = Project {
+        name: "acme".into(),
+        folder: "/acme".into(),
+        config_file: "/acme/mcpmon.toml".into(),
+        targets: BTreeMap::from([
+            target("api", kind()),
+            target("db", kind()),
+            target("job", kind()),
+            target("local", TargetKind::Process(vec!["python".into()])),
+            target("web", kind()),
+        ]),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+    };
+    let containers = [
+        container("api", State::Running, Health::Healthy, 1_000_000),
+        container("old", State::Running, Health::None, 500_000),
+        container("db", State::Exited(Some(137)), Health::Unhealthy, 999_000),
+        container("job", State::Exited(Some(0)), Health::None, 990_000),
+    ];
+    rows(&project, &containers, |labels| match labels.target() {
+        Some("old") => Verdict::Orphan(Reason::Dead(12)),
+        Some("db") => Verdict::Remote { place: "host abc".into() },
+        _ => Verdict::Owned { pid: 4711 },
+    })
+}
+
+#[test]
+fn targets_and_containers_stand_in_a_table() {
+    insta::assert_snapshot!(table(&example(), Duration::from_secs(1_000_042), Paint::PLAIN), @r#"
+    TARGET                  CONTAINER   STATE               AGE   PORTS                      OWNER
+    api                     acme-api    running (healthy)   42s   127.0.0.1:3000->3000/tcp   pid 4711
+    db                      acme-db     exited (137)        17m                              elsewhere
+    job                     acme-job    exited (0)          2h                               pid 4711
+    local                   -           process             -                                -
+    web                     -           missing             -                                -
+    old (not in the file)   acme-old    running             5d                               dead
+    "#);
+}
+
+#[test]
+fn what_needs_a_look_is_coloured() {
+    let text = table(&example(), Duration::from_secs(1_000_042), Paint::COLOURED);
+    let coloured = |name: &str| text.lines().any(|line| line.contains('\u{1b}') && line.contains(name));
+    let names = ["api", "db", "job", "local", "web", "old"].map(coloured);
+    assert_eq!(names, [false, true, false, false, true, true]);
+}
+
+#[test]
+fn json_has_everything() {
+    let rows: Vec<_> =
+        example().into_iter().filter(|row| matches!(row.target.as_str(), "api" | "old" | "web")).collect();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&rows).expect("JSON"), @r#"
+    [
+      {
+        "target": "api",
+        "in_file": true,
+        "state": "running",
+        "container": {
+          "id": "api1000000",
+          "name": "acme-api",
+          "image": "acme/image:1",
+          "created": "1970-01-12T13:46:40Z",
+          "status": "Up",
+          "health": "healthy",
+          "exit_code": null,
+          "ports": [
+            "127.0.0.1:3000->3000/tcp"
+          ]
+        },
+        "owner": {
+          "state": "alive",
+          "pid": 4711
+        }
+      },
+      {
+        "target": "web",
+        "in_file": true,
+        "state": "missing",
+        "container": null,
+        "owner": null
+      },
+      {
+        "target": "old",
+        "in_file": false,
+        "state": "running",
+        "container": {
+          "id": "old500000",
+          "name": "acme-old",
+          "image": "acme/image:1",
+          "created": "1970-01-06T18:53:20Z",
+          "status": "Up",
+          "health": "none",
+          "exit_code": null,
+          "ports": []
+        },
+        "owner": {
+          "state": "dead",
+          "reason": "its owner, pid 12, is dead"
+        }
+      }
+    ]
+    "#);
+}

@@ -1,0 +1,201 @@
+//! Shows what containers print, as it comes: across restarts, replacements and cut connections, no line
+//! lost or doubled. It must not know why a container runs.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Event, Reporter,
+    lines::Lines,
+    stamp::{Position, Stamped},
+};
+use crate::engine::{Engine, EngineError, LogOptions};
+
+/// How long [`tail`] may take.
+const TAIL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Positions kept of containers that ended and may start again.
+const KEPT: usize = 256;
+
+/// From where a container's output is shown when nothing of it has been shown yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// All of it.
+    Beginning,
+    /// What it prints from now on.
+    Now,
+}
+
+/// Everything that is followed for one reporter. Ends what it follows when dropped.
+#[derive(Debug)]
+pub struct Followers<E> {
+    engine: E,
+    reporter: Reporter,
+    known: Arc<Mutex<HashMap<String, Known>>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// What is known of one container.
+#[derive(Debug, Default)]
+struct Known {
+    followed: bool,
+    /// It (re)started while it was followed: its output may go on after the stream's end.
+    again: bool,
+    position: Position,
+    /// Its output can't be read; said once.
+    unreadable: bool,
+}
+
+impl<E: Engine> Followers<E> {
+    /// Follows nothing yet.
+    pub fn new(engine: E, reporter: Reporter) -> Self {
+        Self { engine, reporter, known: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
+    }
+
+    /// What was shown of a container in another way is not shown again.
+    pub fn skip(&self, id: &str, shown: Position) {
+        let mut known = lock(&self.known);
+        make_room(&mut known);
+        known.entry(id.to_owned()).or_default().position = shown;
+    }
+
+    /// Shows what container `id` prints, under `target`'s name, until it ends. To be called when it starts,
+    /// and again whenever it starts again or may have: what was shown before is not shown again.
+    pub fn follow(&self, target: &str, id: &str, from: Start) {
+        {
+            let mut known = lock(&self.known);
+            make_room(&mut known);
+            let entry = known.entry(id.to_owned()).or_default();
+            if entry.followed || entry.unreadable {
+                entry.again = entry.followed;
+                return;
+            }
+            entry.followed = true;
+        }
+        let task = Task {
+            engine: self.engine.clone(),
+            reporter: self.reporter.clone(),
+            known: Arc::clone(&self.known),
+            target: target.to_owned(),
+            id: id.to_owned(),
+            from_now: from == Start::Now,
+        };
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(task.run()).await });
+    }
+
+    /// Waits until every followed container has ended and its output is shown, at most `limit`; then stops.
+    pub async fn finish(self, limit: Duration) {
+        self.tasks.close();
+        let _ = tokio::time::timeout(limit, self.tasks.wait()).await;
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl<E> Drop for Followers<E> {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Forgets ended containers when there are too many: they are gone, or have long been silent.
+fn make_room(known: &mut HashMap<String, Known>) {
+    if known.len() >= KEPT {
+        known.retain(|_, entry| entry.followed);
+    }
+}
+
+fn lock(known: &Mutex<HashMap<String, Known>>) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
+    // A panic elsewhere leaves positions that are still true.
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One container being followed.
+struct Task<E> {
+    engine: E,
+    reporter: Reporter,
+    known: Arc<Mutex<HashMap<String, Known>>>,
+    target: String,
+    id: String,
+    from_now: bool,
+}
+
+impl<E: Engine> Task<E> {
+    async fn run(self) {
+        loop {
+            let position = lock(&self.known).get(&self.id).map(|entry| entry.position.clone()).unwrap_or_default();
+            let (position, ended) = self.stream(position).await;
+            if let Err(error) = &ended
+                && !matches!(error, EngineError::NotFound(_))
+                && !error.is_transient()
+            {
+                let message = format!("{}: its output can't be shown: {error}", self.target);
+                self.reporter.report(Event::Warning { message });
+            }
+            let mut known = lock(&self.known);
+            let Some(entry) = known.get_mut(&self.id) else { return };
+            entry.position = position;
+            match ended {
+                Ok(()) if std::mem::take(&mut entry.again) => continue,
+                // Gone: it never starts again.
+                Err(EngineError::NotFound(_)) => {
+                    known.remove(&self.id);
+                    return;
+                }
+                Err(error) if !error.is_transient() => entry.unreadable = true,
+                // Ended, or cut: whoever sees it running calls `follow` again.
+                _ => {}
+            }
+            entry.followed = false;
+            return;
+        }
+    }
+
+    /// One stream from begin to end: how far it came, and how it ended.
+    async fn stream(&self, position: Position) -> (Position, Result<(), EngineError>) {
+        let tail = (self.from_now && position.is_start()).then_some(0);
+        let options = LogOptions { follow: true, tail, since: position.since(), timestamps: true };
+        let mut chunks = self.engine.logs(&self.id, options);
+        let mut output = Stamped::after(position);
+        while let Some(chunk) = chunks.next().await {
+            let lines = match chunk {
+                Ok(chunk) => output.push(chunk.stderr, &chunk.bytes),
+                Err(error) => return (output.position(), Err(error)),
+            };
+            for line in lines {
+                self.reporter.log(self.target.clone(), line.stderr, line.line).await;
+            }
+        }
+        let (rest, position) = output.finish();
+        for line in rest {
+            self.reporter.log(self.target.clone(), line.stderr, line.line).await;
+        }
+        (position, Ok(()))
+    }
+}
+
+/// The last lines that a container printed, stdout and stderr as they came; what can't be read is left out.
+/// For messages about a crash: it takes 5 seconds at most and never fails.
+pub async fn tail(engine: &impl Engine, id: &str, lines: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut streams = [Lines::default(), Lines::default()];
+    let read = async {
+        let options = LogOptions { tail: Some(lines), ..LogOptions::default() };
+        let mut chunks = engine.logs(id, options);
+        while let Some(Ok(chunk)) = chunks.next().await {
+            found.extend(streams[usize::from(chunk.stderr)].push(&chunk.bytes));
+        }
+    };
+    // What came until then is what is shown.
+    let _ = tokio::time::timeout(TAIL_LIMIT, read).await;
+    found.extend(streams.iter_mut().filter_map(Lines::finish));
+    found.split_off(found.len().saturating_sub(lines))
+}

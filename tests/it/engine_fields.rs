@@ -1,0 +1,1 @@
+//! Each field of a container spec, by what the engine then has.

@@ -1,0 +1,179 @@
+//! What every engine test needs: a connection, a name of its own, containers made and removed, waits with a deadline.
+//! A test only ever touches what carries its own label.
+
+use std::{
+    collections::BTreeMap,
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use mcpmon::{
+    engine::{ContainerDetails, CreateContainer, Engine, EngineEvent, EngineResult, EngineStream, docker::Docker},
+    model::{ContainerSpec, labels, spec::RestartPolicy},
+};
+
+/// The image of all tests: `FROM scratch` around `examples/server`.
+pub(crate) const IMAGE: &str = "mcpmon-test-server:latest";
+
+/// How long anything may take that should happen at once. Generous: the machine may be busy.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// This process's environment, as mcpmon would read it.
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars().collect()
+}
+
+/// One test's corner of the engine; everything labelled with its project is removed at the end, also after a panic.
+pub(crate) struct Corner {
+    /// The connection.
+    pub(crate) docker: Docker,
+    /// The test's project: label value, and prefix of all names.
+    pub(crate) project: String,
+}
+
+impl Corner {
+    /// Connects, and makes sure that the tests' image is there.
+    pub(crate) async fn new(test: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+
+        let docker = Docker::connect(&environment(), DEADLINE).await.expect("engine tests need a running engine");
+        let image = docker.image_id(IMAGE).await.expect("the engine answers");
+        assert!(image.is_some(), "engine tests need the image {IMAGE}: `make test` builds it");
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { docker, project: format!("it-{test}-{}-{count}", std::process::id()) }
+    }
+
+    /// A name in this corner.
+    pub(crate) fn name(&self, name: &str) -> String {
+        format!("{}-{name}", self.project)
+    }
+
+    /// The labels of everything here.
+    pub(crate) fn labels(&self, target: &str) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (labels::MANAGED.to_owned(), "true".to_owned()),
+            (labels::PROJECT.to_owned(), self.project.clone()),
+            (labels::TARGET.to_owned(), target.to_owned()),
+        ])
+    }
+
+    /// Makes the target's container; its name and alias come from the target.
+    pub(crate) async fn create(&self, target: &str, spec: &ContainerSpec) -> EngineResult<String> {
+        let (name, labels) = (self.name(target), self.labels(target));
+        self.docker.create(&CreateContainer { name: &name, spec, alias: target, labels: &labels }).await
+    }
+
+    /// Makes and starts the target's container.
+    pub(crate) async fn run(&self, target: &str, spec: &ContainerSpec) -> String {
+        let id = self.create(target, spec).await.expect("create");
+        self.docker.start(&id).await.expect("start");
+        id
+    }
+
+    /// This corner's events from now on.
+    pub(crate) fn events(&self) -> Events {
+        Events(self.docker.events((labels::PROJECT, Some(&self.project)), None))
+    }
+
+    /// A container's details; it must be there.
+    pub(crate) async fn details(&self, id: &str) -> ContainerDetails {
+        self.docker.inspect(id).await.expect("inspect").expect("the container is there")
+    }
+}
+
+impl Drop for Corner {
+    fn drop(&mut self) {
+        // By the CLI and without the code under test, which may be what has failed.
+        let filter = format!("label={}={}", labels::PROJECT, self.project);
+        let kinds: [(&[&str], &[&str]); 3] = [
+            (&["ps", "-aq"], &["rm", "-fv"]),
+            (&["network", "ls", "-q"], &["network", "rm"]),
+            (&["volume", "ls", "-q"], &["volume", "rm"]),
+        ];
+        for (list, remove) in kinds {
+            let found = Command::new("docker").args(list).args(["--filter", &filter]).output();
+            let found = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            let found: Vec<&str> = found.split_whitespace().collect();
+            if !found.is_empty() {
+                let _ = Command::new("docker").args(remove).args(found).output();
+            }
+        }
+    }
+}
+
+/// Events, awaited one by one.
+pub(crate) struct Events(EngineStream<EngineEvent>);
+
+impl Events {
+    /// The next event that matches.
+    pub(crate) async fn wait(&mut self, what: &str, matches: impl Fn(&EngineEvent) -> bool) -> EngineEvent {
+        let found = tokio::time::timeout(DEADLINE, async {
+            loop {
+                let event = self.0.next().await.expect("the event stream goes on").expect("an event");
+                if matches(&event) {
+                    return event;
+                }
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("no event within {DEADLINE:?}: {what}"))
+    }
+
+    /// The next such event of that container.
+    pub(crate) async fn action(&mut self, id: &str, action: &str) -> EngineEvent {
+        self.wait(&format!("{action} of {id}"), |event| event.id == id && event.action == action).await
+    }
+}
+
+/// A container of the tests' image with nothing set that need not be: what an empty target resolves to.
+pub(crate) fn spec(command: &[&str]) -> ContainerSpec {
+    ContainerSpec {
+        image: IMAGE.to_owned(),
+        container_name: None,
+        command: Some(command.iter().map(ToString::to_string).collect()),
+        entrypoint: None,
+        environment: BTreeMap::new(),
+        volumes: Vec::new(),
+        ports: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        networks: BTreeMap::new(),
+        network_mode: Some("none".to_owned()),
+        extra_hosts: Vec::new(),
+        hostname: None,
+        labels: BTreeMap::new(),
+        working_dir: None,
+        user: None,
+        stdin_open: false,
+        tty: false,
+        init: true,
+        read_only: false,
+        cap_add: Vec::new(),
+        cap_drop: Vec::new(),
+        security_opt: Vec::new(),
+        privileged: false,
+        ulimits: BTreeMap::new(),
+        shm_size: None,
+        mem_limit: None,
+        cpus: None,
+        pids_limit: None,
+        stop_signal: None,
+        stop_grace_period: Duration::from_secs(10),
+        restart: RestartPolicy::No,
+        logging: None,
+        healthcheck: None,
+    }
+}
+
+/// Runs the docker CLI: the second opinion.
+pub(crate) fn docker(arguments: &[&str]) -> Output {
+    Command::new("docker").args(arguments).output().expect("the docker CLI runs")
+}
+
+/// What `docker inspect` says about a container.
+pub(crate) fn inspected(id: &str) -> serde_json::Value {
+    let output = docker(&["inspect", id]);
+    assert!(output.status.success(), "docker inspect {id}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    found.pop().expect("one container")
+}
