@@ -1,12 +1,119 @@
 //! One file per command; wiring only.
 
+pub mod cleanup;
+pub mod config;
+pub mod context;
+pub mod detach;
+pub mod down;
 pub mod events;
 pub mod logs;
+pub mod plan;
 pub mod ps;
+pub mod restart;
+pub mod up;
 
-use std::process::ExitCode;
+use std::{
+    io::{Write, stderr, stdout},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+
+use self::context::Context;
+use crate::{
+    cli::{CleanupArgs, Cli, Command, WatchArgs},
+    config::nearest::nearest,
+    error::{Error, Kind, Result},
+    model::Project,
+    orphan::judge,
+    output::{
+        show::Options,
+        style::{self, Paint},
+    },
+    session::{host, process::ThisHost},
+};
 
 /// Parses the command line, runs the command, and gives the exit code.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let code = match Cli::try_parse() {
+        Ok(cli) => run(cli).unwrap_or_else(|error| {
+            let _ = writeln!(stderr(), "{}", style::error(&error, Paint::stderr()).trim_end());
+            error.kind.exit_code()
+        }),
+        Err(error) => {
+            let _ = error.print();
+            match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+                _ => Kind::Usage.exit_code(),
+            }
+        }
+    };
+    ExitCode::from(code)
+}
+
+fn run(cli: Cli) -> Result<u8> {
+    let command = match (cli.command, cli.cleanup) {
+        (Some(command), false) => command,
+        (None, true) => Command::Cleanup(CleanupArgs { force: cli.cleanup_args.force, dry_run: cli.cleanup_args.dry_run }),
+        (Some(_), true) => return Err(Error::usage("--cleanup is a command of its own").hint("use `mcpmon cleanup`")),
+        (None, false) => {
+            let _ = write!(stderr(), "{}", Cli::command().render_help());
+            return Ok(Kind::Usage.exit_code());
+        }
+    };
+    let context = Context::new(cli.global)?;
+    if let Command::Config(command) = &command {
+        return config::run(command, &context, &mut stdout().lock());
+    }
+    // One thread is enough for all the waiting there is; the work is the engine's.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::failed("the runtime can't be started").caused_by(error))?;
+    let result = runtime.block_on(dispatch(&context, command));
+    // Nothing that is still in the background is worth waiting for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<u8> {
+    let done = |()| 0;
+    match command {
+        Command::Up(args) => match std::env::var_os(detach::SUPERVISOR) {
+            Some(log) => detach::run(context, &args, log.into()).await,
+            None => up::run(context, &args).await,
+        },
+        Command::Down(args) => down::run(context, &args).await,
+        Command::Plan(args) => plan::run(context, &args, &mut stdout()).await,
+        Command::Restart(args) => restart::run(context, &args).await,
+        Command::Cleanup(args) => cleanup::run(context, &args, &mut stdout()).await,
+        Command::Ps => {
+            let settings = context.load(&WatchArgs::default())?.settings;
+            let engine = context.connect(settings.session.docker_timeout).await?;
+            let here = host::identity();
+            let judge = |labels: &_| judge(labels, &here, &ThisHost);
+            ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
+        }
+        Command::Logs(args) => {
+            let settings = context.load(&WatchArgs::default())?.settings;
+            let engine = context.connect(settings.session.docker_timeout).await?;
+            logs::run(&engine, &settings, &args, Options::detect(context.json())).await.map(done)
+        }
+        Command::Events => {
+            let settings = context.load(&WatchArgs::default())?.settings;
+            let engine = context.connect(settings.session.docker_timeout).await?;
+            events::run(&engine, &settings, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
+        }
+        // Answered before there was a runtime.
+        Command::Config(_) => Ok(0),
+    }
+}
+
+/// A target that the file does not have.
+pub fn unknown_target(project: &Project, name: &str) -> Error {
+    let error = Error::usage(format!("there is no target {name} in {}", project.config_file.display()));
+    match nearest(name, project.targets.keys().map(String::as_str)) {
+        Some(nearest) => error.hint(format!("did you mean {nearest}?")),
+        None => error.hint(format!("targets: {}", project.targets.keys().cloned().collect::<Vec<_>>().join(", "))),
+    }
 }

@@ -106,7 +106,7 @@ pub async fn supervise(
     };
     let request = context.request(&args.watch);
     let load: Load = Box::new(move || crate::config::load::load(&request).map(|loaded| loaded.settings));
-    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host)?;
+    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
 
     let ending = supervisor.run(&mut signals, settled).await;
     reporter.report(Event::Stopping { cause: ending.name.to_owned() });

@@ -1,10 +1,12 @@
 //! What can be said about a running project: one documented event per line with `--format json`,
 //! and the source of everything a person is shown. It must not know how it is shown.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 /// Something happened. Times are milliseconds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The session began.
@@ -54,13 +56,13 @@ pub enum Event {
         /// What happened.
         error: String,
         /// What to do.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         hint: Option<String>,
         /// The last lines it printed.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         log: Vec<String>,
         /// When it is tried again; none = when something changes.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_ms: Option<u64>,
     },
     /// A target can't go on yet.
@@ -77,7 +79,7 @@ pub enum Event {
         /// Container id (short).
         container: String,
         /// Since its action began, where one was needed.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         duration_ms: Option<u64>,
     },
     /// Watched files changed; a reload follows.
@@ -98,7 +100,7 @@ pub enum Event {
         /// From the end of the quiet time to the new container being ready.
         duration_ms: u64,
         /// `start-first` or `stop-first`.
-        order: &'static str,
+        order: Cow<'static, str>,
     },
     /// The new container did not become ready; the old one goes on.
     ReloadFailed {
@@ -127,7 +129,7 @@ pub enum Event {
         /// Target.
         target: String,
         /// `stdout` or `stderr`.
-        stream: &'static str,
+        stream: Cow<'static, str>,
         /// The line.
         line: String,
     },
@@ -153,6 +155,18 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// A target is as asked already; nothing was done.
+    Unchanged {
+        /// Target.
+        target: String,
+        /// Container id (short).
+        container: String,
+    },
+    /// Everything that can be started has been; whether all of it is ready is not known yet.
+    Started {
+        /// Targets that run.
+        running: usize,
+    },
     /// Everything is as asked, or held.
     Settled {
         /// Targets that run (or are done).
@@ -177,7 +191,7 @@ pub enum Event {
 }
 
 /// What an action does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionKind {
     /// Make a network.

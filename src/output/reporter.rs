@@ -38,7 +38,7 @@ impl Reporter {
     /// Reports a line that a target printed; waits while the terminal can't take it.
     pub async fn log(&self, target: String, stderr: bool, line: String) {
         let stream = if stderr { "stderr" } else { "stdout" };
-        let _ = self.logs.send(Event::Log { target, stream, line }).await;
+        let _ = self.logs.send(Event::Log { target, stream: stream.into(), line }).await;
     }
 }
 

@@ -224,7 +224,7 @@ mod tests {
     fn events() -> Vec<Event> {
         vec![
             Event::ActionStarted { target: "api".into(), action: ActionKind::Create, cause: "it is missing".into() },
-            Event::Log { target: "api".into(), stream: "stdout", line: "up\u{1b}[2J".into() },
+            Event::Log { target: "api".into(), stream: "stdout".into(), line: "up\u{1b}[2J".into() },
             Event::ActionDone { target: "api".into(), action: ActionKind::Create, duration_ms: 7 },
         ]
     }

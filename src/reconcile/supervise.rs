@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 use tokio::task::JoinSet;
 
 use super::{
-    act::{Done, Executor, Failure, LOG_LINES, SharedExecutor},
+    act::{Done, Failure, LOG_LINES, SharedExecutor},
     attempts::Attempts,
     observe::{observe, owners},
     ready::{Evidence, evidence},
@@ -30,7 +30,7 @@ use crate::{
     output::{
         ActionKind, Event,
         event::millis,
-        follow::{Followers, From, tail},
+        follow::{Followers, Start, tail},
     },
     plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
     session::{
@@ -102,6 +102,7 @@ pub struct Supervisor<E, I> {
     said: BTreeMap<String, String>,
     ready: BTreeSet<String>,
     settled: Option<Settled>,
+    told_started: bool,
 
     watcher: Watcher,
     changes: ChangeReceiver,
@@ -176,6 +177,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             said: BTreeMap::new(),
             ready: BTreeSet::new(),
             settled: None,
+            told_started: false,
             watcher,
             changes,
             trigger: Trigger::new(Arc::clone(&rules)),
@@ -186,7 +188,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             options,
         };
         supervisor.refresh = supervisor.to_refresh();
-        supervisor.watch();
+        supervisor.watch().await;
         Ok(supervisor)
     }
 
@@ -209,7 +211,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     Err(error) => self.warn(format!("an action ended by a programming error: {error}")),
                 },
                 event = next_event(&mut self.events), if self.events.is_some() => self.engine_event(event),
-                changes = self.changes.next() => self.files_changed(&changes),
+                changes = self.changes.next() => self.files_changed(&changes).await,
                 () = tokio::time::sleep_until(wake.into()) => self.woken(),
             }
         }
@@ -384,6 +386,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     fn assess(&mut self, plan: &Plan, observed: &Observed) -> Option<&Settled> {
         let mut settled = Settled::default();
         let mut in_progress = !self.working.is_empty() || !self.probing.is_empty();
+        let mut acting = !self.working.is_empty();
         let mut waiting = Vec::new();
         for change in &plan.changes {
             let name = change.subject.name().to_owned();
@@ -427,9 +430,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     }
                     settled.held.push((name, change.cause.clone()));
                 }
-                _ if change.waits.is_empty() => in_progress = true,
+                _ if change.waits.is_empty() => (in_progress, acting) = (true, true),
                 _ => waiting.push((name, change.waits.join(", "))),
             }
+        }
+        if !acting && (waiting.is_empty() || !in_progress) && !std::mem::replace(&mut self.told_started, true) {
+            self.executor.reporter.report(Event::Started { running: self.current.len() });
         }
         if in_progress {
             self.settled = None;
@@ -605,7 +611,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     UpdateOrder::StartFirst => "start-first",
                     UpdateOrder::StopFirst => "stop-first",
                 };
-                self.executor.reporter.report(Event::Reloaded { target, duration_ms, order });
+                self.executor.reporter.report(Event::Reloaded { target, duration_ms, order: order.into() });
             }
             Ok(_) => {
                 let action = reload_kind(reload.action);
@@ -645,7 +651,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         match event.action.as_str() {
             "start" if mine => {
                 if let (Some(followers), Some(target)) = (&self.followers, &target) {
-                    followers.follow(target, &event.id, From::Start);
+                    followers.follow(target, &event.id, Start::Beginning);
                 }
             }
             "kill" | "stop" if mine && !busy => {
@@ -664,7 +670,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     /// Files were saved: the configuration's own, or those that a target runs on.
-    fn files_changed(&mut self, changes: &Changes) {
+    async fn files_changed(&mut self, changes: &Changes) {
         for warning in &changes.warnings {
             self.warn(warning.clone());
         }
@@ -675,7 +681,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
         }
         if !edited.is_empty() {
-            self.read_settings(edited);
+            self.read_settings(edited).await;
         }
         self.trigger.changed(Instant::now(), changes);
         self.start_reloads();
@@ -718,7 +724,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     /// The configuration was edited: read it again; what does not parse leaves the last good one in force.
-    fn read_settings(&mut self, files: Vec<String>) {
+    async fn read_settings(&mut self, files: Vec<String>) {
         let reporter = &self.executor.reporter;
         match (self.load)() {
             Ok(settings) if settings.project.name != self.settings.project.name => {
@@ -739,14 +745,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.said.clear();
                 self.settled = None;
                 self.look_again = true;
-                self.watch();
+                self.watch().await;
             }
             Err(error) => reporter.report(Event::ConfigInvalid { error: error.message }),
         }
     }
 
     /// Watches what the settings in force ask for.
-    fn watch(&mut self) {
+    async fn watch(&mut self) {
         let mut settings = Settings::clone(&self.settings);
         let meant = scope(&settings.project, &self.options.targets).ok().flatten();
         for (name, target) in &mut settings.project.targets {
@@ -762,7 +768,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
         }
         self.trigger.set_rules(Arc::clone(&self.rules));
-        self.watcher.set(Arc::clone(&self.rules));
+        let inputs = self.rules.inputs().clone();
+        self.watcher.set(Arc::clone(&self.rules), inputs).await;
     }
 
     // ---- time ----

@@ -35,11 +35,11 @@ fn a_session_from_begin_to_end() {
         Event::Ready { target: api(), container: "3f".into(), duration_ms: Some(1250) },
         Event::Ready { target: target("db"), container: "4f".into(), duration_ms: None },
         Event::Settled { ready: 2, held: 0, duration_ms: 1290 },
-        Event::Log { target: api(), stream: "stdout", line: "listening\r".into() },
-        Event::Log { target: target("db"), stream: "stderr", line: String::new() },
+        Event::Log { target: api(), stream: "stdout".into(), line: "listening\r".into() },
+        Event::Log { target: target("db"), stream: "stderr".into(), line: String::new() },
         Event::FilesChanged { target: api(), path: "src/main.rs".into(), count: 1, action: ActionKind::Restart },
         Event::FilesChanged { target: api(), path: "src/main.rs".into(), count: 4, action: ActionKind::Rebuild },
-        Event::Reloaded { target: api(), duration_ms: 432, order: "start-first" },
+        Event::Reloaded { target: api(), duration_ms: 432, order: "start-first".into() },
         Event::Settled { ready: 2, held: 0, duration_ms: 99_000 },
         Event::ConfigReloaded { files: vec!["mcpmon.toml".into(), ".env".into()] },
         Event::Stopping { cause: "SIGINT".into() },
@@ -128,7 +128,7 @@ fn what_goes_wrong() {
 #[test]
 fn names_have_colours_and_lines_of_logs_keep_theirs() {
     let mut words = Words::new(Paint::COLOURED, Paint::COLOURED, &["api".into(), "database".into()], false);
-    let line = words.say(&Event::Log { target: "api".into(), stream: "stdout", line: "\u{1b}[31mred".into() });
+    let line = words.say(&Event::Log { target: "api".into(), stream: "stdout".into(), line: "\u{1b}[31mred".into() });
     let line = line.expect("a line");
     assert!(
         line.starts_with('\u{1b}') && line.contains("api      |") && line.ends_with("\u{1b}[31mred\u{1b}[0m"),
