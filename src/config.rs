@@ -3,5 +3,8 @@
 pub mod dotenv;
 pub mod file;
 pub mod interpolate;
+pub mod nearest;
 pub mod problem;
+pub mod resolve;
+pub mod secret;
 pub mod value;

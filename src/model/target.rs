@@ -182,6 +182,8 @@ pub struct ComposeTarget {
     pub env_file: Vec<PathBuf>,
     /// The services meant; empty = all.
     pub services: Vec<String>,
+    /// compose keys, written out as the last `-f`; `${…}` as written, compose fills it in.
+    pub overrides: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A network to make.
