@@ -1,7 +1,6 @@
 //! One file per command; wiring only.
 
 pub mod cleanup;
-pub mod config;
 pub mod context;
 pub mod detach;
 pub mod down;
@@ -62,9 +61,6 @@ fn run(cli: Cli) -> Result<u8> {
         }
     };
     let context = Context::new(cli.global)?;
-    if let Command::Config(command) = &command {
-        return config::run(command, &context, &mut stdout().lock());
-    }
     // One thread is enough for all the waiting there is; the work is the engine's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

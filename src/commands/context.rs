@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
-    config::load::{Loaded, Override, Request, load},
+    config::{Loaded, Override, Request, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
     output::style::Paint,

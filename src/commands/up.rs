@@ -105,7 +105,7 @@ pub async fn supervise(
         home: context.home(),
     };
     let request = context.request(&args.watch);
-    let load: Load = Box::new(move || crate::config::load::load(&request).map(|loaded| loaded.settings));
+    let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
     let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
 
     let ending = supervisor.run(&mut signals, settled).await;

@@ -93,6 +93,10 @@ impl Words {
                 };
                 format!("{} {}{more} changed, {}", self.name(target), printable(path, false), action.gerund())
             }
+            Event::Unchanged { target, container } => {
+                format!("{} {} {}", self.name(target), paint.dim("unchanged"), paint.dim(container))
+            }
+            Event::Started { .. } => return None,
             Event::Reloaded { target, duration_ms, order } => {
                 let order = paint.dim(format_args!("({order})"));
                 format!("{} {} in {} {order}", self.name(target), paint.good("reloaded"), duration(*duration_ms))

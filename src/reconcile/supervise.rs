@@ -101,6 +101,8 @@ pub struct Supervisor<E, I> {
     stopped_outside: BTreeSet<String>,
     said: BTreeMap<String, String>,
     ready: BTreeSet<String>,
+    /// Since when a started target's own word is waited for (health, an answer).
+    awaited: BTreeMap<String, Instant>,
     settled: Option<Settled>,
     told_started: bool,
 
@@ -143,7 +145,7 @@ enum Work {
 
 impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A supervisor that has not looked yet.
-    pub fn new(
+    pub async fn new(
         executor: SharedExecutor<E, I>,
         settings: Settings,
         options: Options,
@@ -176,6 +178,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             stopped_outside: BTreeSet::new(),
             said: BTreeMap::new(),
             ready: BTreeSet::new(),
+            awaited: BTreeMap::new(),
             settled: None,
             told_started: false,
             watcher,
@@ -562,6 +565,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             TargetKind::Run(run) => evidence(target, run),
             _ => Evidence::Running,
         };
+        if probe && asked != Evidence::Running {
+            self.awaited.insert(name.to_owned(), now);
+        }
         if let Some(old) = spare {
             let replaced = self.spares.insert(name.to_owned(), Spare { old, new: id.clone(), until: now + monitor });
             self.discard(replaced);

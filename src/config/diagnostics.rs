@@ -1,0 +1,81 @@
+//! Faults as a person reads them: the file, line and column, the line itself with a caret, and what to do; for variables
+//! and flags their name and value. It decides nothing.
+
+use std::ops::Range;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::{
+    check::Fault,
+    layer::{Layer, Source},
+};
+use crate::error::Error;
+
+/// A fault and where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The number of the layer; none: it is nowhere in particular.
+    pub layer: Option<usize>,
+    /// Where in the layer's text.
+    pub span: Range<usize>,
+    /// What.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+impl Finding {
+    /// A fault of one layer.
+    pub fn of(layer: usize, fault: Fault) -> Self {
+        Self { layer: Some(layer), span: fault.span, message: fault.message, help: fault.help }
+    }
+}
+
+/// All findings as one error (exit 78), in the order of the layers and of their text, with a closing count.
+/// The text begins without `error:`, as every [`Error`] does.
+pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Error {
+    findings.sort_by(|a, b| {
+        let key = |finding: &Finding| (finding.layer.unwrap_or(usize::MAX), finding.span.start);
+        key(a).cmp(&key(b))
+    });
+    findings.dedup();
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut texts: Vec<String> = Vec::new();
+    for (position, finding) in findings.iter().enumerate() {
+        let level = if position == 0 { Level::ERROR.no_name() } else { Level::ERROR };
+        texts.push(render(&renderer, level, layers, finding));
+    }
+    texts.push(match findings.len() {
+        1 => "1 error in the configuration".to_owned(),
+        count => format!("{count} errors in the configuration"),
+    });
+    Error::config(texts.join("\n\n"))
+}
+
+fn render(renderer: &Renderer, level: Level<'_>, layers: &[Layer], finding: &Finding) -> String {
+    let layer = finding.layer.and_then(|index| layers.get(index));
+    let mut group = level.primary_title(finding.message.as_str()).elements(None::<annotate_snippets::Message<'_>>);
+    if let Some(layer) = layer {
+        // A variable and a flag are named in their own line; only a file has lines to count.
+        let shown = match &layer.source {
+            Source::File { shown, .. } => Some(shown.as_str()),
+            _ => None,
+        };
+        let snippet = Snippet::source(layer.text.as_ref())
+            .path(shown)
+            .line_numbering(shown.is_some())
+            .annotation(AnnotationKind::Primary.span(first_line(&layer.text, &finding.span)));
+        group = group.element(snippet);
+    }
+    if let Some(help) = &finding.help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    renderer.render(&[group])
+}
+
+/// What is marked of a value over several lines: its beginning.
+fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
+    let part = text.get(span.clone()).unwrap_or_default();
+    let end = part.find(['\n', '\r']).unwrap_or(part.len());
+    span.start.min(text.len())..(span.start + end).min(text.len())
+}
