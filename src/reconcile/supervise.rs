@@ -99,6 +99,8 @@ pub struct Supervisor<E, I> {
     spares: BTreeMap<String, Spare>,
     /// Containers that somebody else stopped: their end is no crash.
     stopped_outside: BTreeSet<String>,
+    /// Containers that ended just now, by the engine's event.
+    died: BTreeSet<String>,
     said: BTreeMap<String, String>,
     ready: BTreeSet<String>,
     /// Since when a started target's own word is waited for (health, an answer).
@@ -176,6 +178,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             current: BTreeMap::new(),
             spares: BTreeMap::new(),
             stopped_outside: BTreeSet::new(),
+            died: BTreeSet::new(),
             said: BTreeMap::new(),
             ready: BTreeSet::new(),
             awaited: BTreeMap::new(),
@@ -257,6 +260,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if std::mem::take(&mut self.lost) {
             self.executor.reporter.report(Event::EngineBack);
         }
+        self.look_closer(&mut observed).await;
         let owners = owners(&observed, Some(&self.executor.owner), &self.here, &ThisHost);
         self.note_ends(&observed, &owners).await;
         observed.containers.retain(|container| !self.spares.values().any(|spare| spare.old == container.id));
@@ -286,6 +290,20 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let plan = plan(&self.settings.project, &observed, &situation);
         self.act(&plan);
         self.assess(&plan, &observed)
+    }
+
+    /// An engine tells of a container's end before its list does (measured with 20.10: the list says
+    /// "running" for good when it is asked between the two). Inspecting waits until the end is over.
+    async fn look_closer(&mut self, observed: &mut Observed) {
+        let died = std::mem::take(&mut self.died);
+        for container in observed.containers.iter_mut().filter(|container| died.contains(&container.id)) {
+            match self.executor.engine.inspect(&container.id).await {
+                Ok(Some(details)) if !details.running => container.state = State::Exited(details.exit_code),
+                Ok(Some(_)) => {}
+                Ok(None) => container.state = State::Removing,
+                Err(error) => return self.lose_engine(&error.to_string()),
+            }
+        }
     }
 
     fn busy(&self) -> BTreeSet<String> {
@@ -662,6 +680,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
             "kill" | "stop" if mine && !busy => {
                 self.stopped_outside.insert(event.id.clone());
+            }
+            "die" => {
+                self.died.insert(event.id.clone());
             }
             "destroy" => {
                 self.stopped_outside.remove(&event.id);
