@@ -155,12 +155,13 @@ impl Worker {
     /// Whether a single file's content is another one than before; in a tree every save counts.
     fn is_news(&mut self, path: &Path, entry: Entry) -> bool {
         // A root that was missing may be a folder by now: its files are the news.
-        if entry == Entry::File && self.tree.is_awaited(path) && path.is_dir() {
+        if entry == Entry::Folder {
+            return true;
+        }
+        if self.tree.is_awaited(path) && path.is_dir() {
             return false;
         }
-        entry == Entry::Folder
-            || !self.tree.singles.contains(path)
-            || self.contents.changed(path, content(path).as_deref())
+        !self.tree.singles.contains(path) || self.contents.changed(path, content(path).as_deref())
     }
 
     /// Single files as they are now are the ones to compare with; known ones keep what was seen.
