@@ -23,6 +23,10 @@
 //!   delay of 0 one save is one reload.
 //! - **Nothing is bounded by dropping.** Both boxes hold each path once; past 100,000 paths they become one rescan.
 //!
+//! Known weakness: notify looks through all its watches for each watched folder that is removed, so the removal of
+//! 10,000 watched (not ignored) folders at once keeps its thread busy for seconds. Nothing is lost meanwhile: the
+//! kernel's queue waits, and where it overflows there is a rescan.
+//!
 //! Not seen: changes of permissions or times alone (a relabelled bind mount would reload itself for ever), and, as for
 //! everyone, changes on network mounts made by other machines.
 

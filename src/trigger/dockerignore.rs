@@ -124,8 +124,13 @@ fn translate(pattern: &str) -> Vec<String> {
         let was_at_start = std::mem::replace(&mut at_start, char == '/');
         match char {
             '*' if chars.next_if_eq(&'*').is_some() => {
-                let _ = chars.next_if_eq(&'/');
+                let slash = chars.next_if_eq(&'/').is_some();
                 let end = chars.peek().is_none();
+                if globs == [""] && !slash && !end && !pattern[2..].contains(['*', '?', '[', ']', '\\']) {
+                    // In front of plain text docker compares ends: `**foo` is `xfoo` too.
+                    push(&mut globs, "**/*");
+                    continue;
+                }
                 at_start = true;
                 match (was_at_start, end) {
                     (true, true) => push(&mut globs, "**"),
@@ -190,7 +195,8 @@ mod tests {
         ("**", &["a", "a/b"], &[]),
         ("a/**", &["a/b", "a/b/c"], &["b"]),
         ("a/**/c", &["a/c", "a/b/c", "a/x/y/c/z"], &["a/b", "c"]),
-        ("**foo", &["foo", "x/foo"], &["xfoo"]),
+        ("**foo", &["foo", "x/foo", "xfoo", "x/yfoo"], &["foox"]),
+        ("**foo*", &["foo", "x/foox"], &["xfoo"]),
         ("a**", &["a", "ab", "ab/c"], &["b/a"]),
         ("a**b", &["ab", "ax/b", "a/b", "a/x/b"], &["axb", "b"]),
         ("**/*.rs\n!**/main.rs", &["lib.rs", "a/lib.rs"], &["main.rs", "a/main.rs"]),

@@ -311,7 +311,10 @@ fn breadth(path: &Path, home: Option<&Path>) -> Breadth {
         "/Applications",
         "/private",
     ];
-    if SYSTEM.iter().any(|system| path.starts_with(system)) {
+    // Where memory and removable disks are mounted a person may well keep a project.
+    const NOT_SYSTEM: &[&str] = &["/dev/shm", "/run/media"];
+    let below = |folders: &[&str]| folders.iter().any(|folder| path.starts_with(folder));
+    if below(SYSTEM) && !below(NOT_SYSTEM) {
         Breadth::System
     } else if WIDE.iter().any(|wide| path == Path::new(wide)) || home.is_some_and(|home| home.starts_with(path)) {
         Breadth::TooWide

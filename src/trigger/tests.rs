@@ -255,12 +255,13 @@ fn roots_that_are_too_wide_are_left_out_and_said() {
             "/etc/localtime",
             "/home/me/src",
             "/home/me/src",
+            "/run/media/me/disk/src",
         ]
         .map(|path| bind(Path::new(path)))
         .to_vec();
     });
     let roots: Vec<_> = rules.roots().into_iter().collect();
-    assert_eq!(roots, [Path::new("/etc/localtime"), Path::new("/home/me/src")]);
+    assert_eq!(roots, [Path::new("/etc/localtime"), Path::new("/home/me/src"), Path::new("/run/media/me/disk/src")]);
     let warnings = &rules.targets()[0].warnings;
     assert_eq!(warnings.len(), 6, "{warnings:#?}");
     assert!(

@@ -18,8 +18,10 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Something happened to a file.
+    /// Something happened to a file. A folder's end may be told twice, and only the first time is it known as a folder.
     pub(super) fn add(&mut self, now: Instant, path: PathBuf, entry: Entry, finished: bool) {
+        let was_folder = matches!(self.held.get(&path), Some((Entry::Folder, _)));
+        let entry = if was_folder && entry == Entry::Gone { Entry::Folder } else { entry };
         self.held.insert(path, (entry, if finished { now } else { now + SETTLE }));
     }
 

@@ -115,7 +115,7 @@ impl Tree {
         found
     }
 
-    /// A path is gone: drops the watches at and below it. Gives whether it was a watched folder.
+    /// A path is gone (or another one now): drops the watches at and below it. Gives whether it was a watched folder.
     pub(super) fn shrink(&mut self, path: &Path) -> bool {
         let gone = self.forget(path);
         for folder in &gone {

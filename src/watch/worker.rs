@@ -154,9 +154,14 @@ impl Worker {
 
     /// Whether a single file's content is another one than before; in a tree every save counts.
     fn is_news(&mut self, path: &Path, entry: Entry) -> bool {
-        entry == Entry::Folder
-            || !self.tree.singles.contains(path)
-            || self.contents.changed(path, content(path).as_deref())
+        // A root that was missing may be a folder by now: its files are the news.
+        if entry == Entry::Folder {
+            return true;
+        }
+        if self.tree.is_awaited(path) && path.is_dir() {
+            return false;
+        }
+        !self.tree.singles.contains(path) || self.contents.changed(path, content(path).as_deref())
     }
 
     /// Single files as they are now are the ones to compare with; known ones keep what was seen.

@@ -1,0 +1,130 @@
+//! `.dockerignore` as mcpmon reads it, against what a real build context contains: the same tree is built with each
+//! ignore file, and the image's files are compared with the verdicts. Nothing is left on the engine: the result goes into
+//! a folder.
+
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
+
+use mcpmon::trigger::Dockerignore;
+
+/// Files of the context.
+const FILES: &[&str] = &[
+    "README.md",
+    "README-secret.md",
+    "NOTES.md",
+    "a.log",
+    ".hidden",
+    ".env",
+    "ab",
+    "axb",
+    "foo",
+    "xfoo",
+    "tempa",
+    "temp",
+    "{a,b}",
+    "a*",
+    "!important",
+    "#hash",
+    "[x]",
+    "src/main.rs",
+    "src/lib.rs",
+    "src/a.log",
+    "src/keep/x",
+    "src/keep/y/z",
+    "src/target/out",
+    "target/debug/out",
+    "target/keep",
+    "sub/temp",
+    "sub/tempx/y",
+    "sub/foo",
+    "sub/deep/temp",
+    "sub/deep/a.log",
+    "ax/b",
+    "a b/c",
+    "node_modules/p/index.js",
+    "sub/node_modules/q",
+];
+
+/// Ignore files, each tried by itself.
+const IGNORE_FILES: &[&str] = &[
+    "*.log",
+    "**/*.log",
+    "target",
+    "target/",
+    "/target",
+    "./target",
+    "**/target\n**/node_modules",
+    "*/temp*",
+    "temp?",
+    "*\n!README.md",
+    "*\n!src",
+    "*\n!src/keep\n!sub/deep/temp",
+    "src\n!src/keep\nsrc/keep/y",
+    "*.md\n!README*.md\nREADME-secret.md",
+    "*.md\nREADME-secret.md\n!README*.md",
+    "# comment\n  foo  \n\n #hash\r\nab",
+    ".",
+    "sub/../foo",
+    "[a-f]*",
+    "[^a]*",
+    "[!a]*",
+    "a\\*",
+    "{a,b}",
+    "\\!important\n\\#hash",
+    "a b",
+    "src/**",
+    "src/**/x",
+    "**foo",
+    "**foo*",
+    "**/*oo",
+    "**eep/x",
+    "a**",
+    "a**b",
+    "**/keep/**\n!**/z",
+    "**",
+    "**\n!**/*.rs",
+    "../foo",
+    "\u{feff}foo",
+];
+
+#[test]
+fn the_context_is_what_docker_sends() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let context = folder.path().join("context");
+    for file in FILES {
+        let path = context.join(file);
+        fs::create_dir_all(path.parent().expect("below the context")).expect("a folder");
+        fs::write(path, "x").expect("a file");
+    }
+    // Outside of the context, so that no ignore file can be about it.
+    let dockerfile = folder.path().join("Dockerfile");
+    fs::write(&dockerfile, "FROM scratch\nCOPY . /\n").expect("a Dockerfile");
+
+    let mut wrong = Vec::new();
+    for (number, text) in IGNORE_FILES.iter().enumerate() {
+        fs::write(context.join(".dockerignore"), text).expect("an ignore file");
+        let output = folder.path().join(format!("output{number}"));
+        let built = Command::new("docker")
+            .env("DOCKER_BUILDKIT", "1")
+            .args(["build", "--quiet", "--file"])
+            .arg(&dockerfile)
+            .arg("--output")
+            .arg(format!("type=local,dest={}", output.display()))
+            .arg(&context)
+            .output()
+            .expect("the docker command is needed for this test");
+        assert!(built.status.success(), "{text:?}: {}", String::from_utf8_lossy(&built.stderr));
+
+        let (ignore, problems) = Dockerignore::parse(text);
+        assert!(problems.is_empty(), "{text:?}: {problems:?}");
+        let sent: BTreeSet<&str> = FILES.iter().copied().filter(|file| output.join(file).exists()).collect();
+        let ours: BTreeSet<&str> = FILES.iter().copied().filter(|file| !ignore.excludes(Path::new(file))).collect();
+        if sent != ours {
+            wrong.push(format!(
+                "{text:?}: docker alone sends {:?}, mcpmon alone expects {:?}",
+                sent.difference(&ours).collect::<Vec<_>>(),
+                ours.difference(&sent).collect::<Vec<_>>(),
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
