@@ -3,4 +3,6 @@
 
 mod engine_fields;
 mod engine_lifecycle;
+mod output;
 mod support;
+mod wire;
