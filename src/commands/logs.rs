@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use crate::{
     cli::LogsArgs,
+    config::nearest::did_you_mean,
     engine::{
         Engine, EngineResult, EngineStream, LogChunk, LogOptions,
         resume::{EventFeed, Update},
@@ -107,13 +108,8 @@ fn unknown(name: &str, known: &[&str]) -> Option<Error> {
     if known.contains(&name) {
         return None;
     }
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= (name.len() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance);
-    let hint = match near {
-        Some((_, near)) => format!("did you mean `{near}`?"),
+    let hint = match did_you_mean(name, known.iter().copied()) {
+        Some(hint) => hint,
         None if known.is_empty() => "the file has no targets".into(),
         None => format!("the targets are {}", known.join(", ")),
     };
