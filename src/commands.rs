@@ -53,7 +53,9 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     let command = match (cli.command, cli.cleanup) {
         (Some(command), false) => command,
-        (None, true) => Command::Cleanup(CleanupArgs { force: cli.cleanup_args.force, dry_run: cli.cleanup_args.dry_run }),
+        (None, true) => {
+            Command::Cleanup(CleanupArgs { force: cli.cleanup_args.force, dry_run: cli.cleanup_args.dry_run })
+        }
         (Some(_), true) => return Err(Error::usage("--cleanup is a command of its own").hint("use `mcpmon cleanup`")),
         (None, false) => {
             let _ = write!(stderr(), "{}", Cli::command().render_help());

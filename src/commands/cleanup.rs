@@ -35,7 +35,11 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
     let verbose = context.global.verbose > 0;
     let written = |error| Error::failed("the output can't be written").caused_by(error);
     if context.json() {
-        let list: Vec<_> = judged.iter().filter(|judged| verbose || matches!(judged.verdict, Verdict::Orphan(_))).map(Judged::json).collect();
+        let list: Vec<_> = judged
+            .iter()
+            .filter(|judged| verbose || matches!(judged.verdict, Verdict::Orphan(_)))
+            .map(Judged::json)
+            .collect();
         writeln!(out, "{}", serde_json::Value::Array(list)).map_err(written)?;
     } else {
         for judged in &judged {
@@ -45,7 +49,8 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
         }
         let remote = judged.iter().filter(|judged| matches!(judged.verdict, Verdict::Remote { .. })).count();
         if remote > 0 && !verbose {
-            writeln!(out, "{remote} more belong to other hosts and are not judged here (--verbose lists them)").map_err(written)?;
+            writeln!(out, "{remote} more belong to other hosts and are not judged here (--verbose lists them)")
+                .map_err(written)?;
         }
         if orphans.is_empty() {
             writeln!(out, "no orphaned containers").map_err(written)?;
@@ -58,8 +63,11 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
         return Ok(1);
     }
     let containers = orphans.into_iter().map(|judged| judged.container.clone()).collect();
-    let sessions: Vec<String> =
-        judged.iter().filter(|judged| matches!(judged.verdict, Verdict::Orphan(_))).filter_map(|judged| judged.container.labels.get(SESSION).map(str::to_owned)).collect();
+    let sessions: Vec<String> = judged
+        .iter()
+        .filter(|judged| matches!(judged.verdict, Verdict::Orphan(_)))
+        .filter_map(|judged| judged.container.labels.get(SESSION).map(str::to_owned))
+        .collect();
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let removed = remove_all(&engine, containers, None, &CancellationToken::new(), Some(&reporter)).await;

@@ -60,7 +60,8 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
         .map_err(failed)?;
     let pid = child.id().unwrap_or_default();
     let started = session::process::start_time(pid).unwrap_or_default();
-    let mut lines = BufReader::new(child.stdout.take().ok_or_else(|| Error::failed("the supervisor has no output"))?).lines();
+    let mut lines =
+        BufReader::new(child.stdout.take().ok_or_else(|| Error::failed("the supervisor has no output"))?).lines();
 
     let (reporter, reports) = Reporter::channel();
     let mut options = Options::detect(context.json());
@@ -122,7 +123,12 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
         // Something happens on the engine, or the time is over.
         let next = futures_util::StreamExt::next(&mut events);
         if tokio::time::timeout_at(deadline.into(), next).await.is_err() {
-            let open: Vec<&str> = plan.changes.iter().filter(|change| !is_same(&change.step, args.wait)).map(|change| change.subject.name()).collect();
+            let open: Vec<&str> = plan
+                .changes
+                .iter()
+                .filter(|change| !is_same(&change.step, args.wait))
+                .map(|change| change.subject.name())
+                .collect();
             return Err(Error::failed(format!(
                 "the supervisor, pid {pid}, does not have {} as asked after {FOLLOWS:?}",
                 open.join(", ")
@@ -136,7 +142,10 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     for change in &plan.changes {
         if let Step::Same { container: Some(container), .. } = &change.step {
             ready += 1;
-            reporter.report(Event::Unchanged { target: change.subject.name().to_owned(), container: short(container).to_owned() });
+            reporter.report(Event::Unchanged {
+                target: change.subject.name().to_owned(),
+                container: short(container).to_owned(),
+            });
         }
     }
     reporter.report(Event::Settled { ready, held: 0, duration_ms: 0 });
@@ -156,7 +165,8 @@ fn is_reached(plan: &Plan, wait: bool) -> bool {
 /// What the supervisor itself does: `up`, without a terminal. Gives the exit code.
 pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     // A session of its own: the terminal's end and its Ctrl-C are not meant for it.
-    rustix::process::setsid().map_err(|error| Error::failed("the supervisor can't leave its terminal").caused_by(error))?;
+    rustix::process::setsid()
+        .map_err(|error| Error::failed("the supervisor can't leave its terminal").caused_by(error))?;
     let settings = context.load(&args.watch)?.settings;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
@@ -188,12 +198,12 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 /// The supervisor's log file, empty: `$XDG_STATE_HOME/mcpmon/<project>.log`.
 fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let state = context.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let folder = state
-        .or_else(|| Some(context.home()?.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("mcpmon");
+    let folder =
+        state.or_else(|| Some(context.home()?.join(".local/state"))).unwrap_or_else(std::env::temp_dir).join("mcpmon");
     let path = folder.join(format!("{project}.log"));
     let made = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
-    made.map_err(|error| Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error))?;
+    made.map_err(|error| {
+        Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error)
+    })?;
     Ok(path)
 }

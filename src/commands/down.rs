@@ -75,7 +75,8 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
         }
     }
     let ended = before - containers.len();
-    let removed = remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
+    let removed =
+        remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
     let mut left = removed.failed.len();
     if args.targets.is_empty() {
         for name in engine.networks(label).await?.into_keys() {
@@ -83,7 +84,8 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
         }
         if args.volumes {
             for name in engine.volumes(label).await?.into_keys() {
-                left += usize::from(!tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await));
+                left +=
+                    usize::from(!tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await));
             }
         }
     }
@@ -125,7 +127,9 @@ async fn end_owners(labels: &[Labels], grace: Duration) -> Result<bool> {
         .collect();
     let mut any = false;
     for (pid, started) in owners {
-        let failed = |error| Error::failed(format!("mcpmon, pid {pid}, which keeps the project, can't be ended")).caused_by(error);
+        let failed = |error| {
+            Error::failed(format!("mcpmon, pid {pid}, which keeps the project, can't be ended")).caused_by(error)
+        };
         let Some(process) = Process::open(pid, started).map_err(failed)? else { continue };
         process.terminate().map_err(failed)?;
         any = true;

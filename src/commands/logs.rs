@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 
 use crate::{
     cli::LogsArgs,
+    config::nearest::did_you_mean,
     engine::{
         Engine, EngineResult, EngineStream, LogChunk, LogOptions,
         resume::{EventFeed, Update},
@@ -32,7 +33,7 @@ pub async fn run(engine: &impl Engine, settings: &Settings, args: &LogsArgs, mut
         targets => targets.to_vec(),
     };
     let shown = show(reports, options);
-    let told = tell(engine, settings, args, reporter);
+    let told = report(engine, settings, args, reporter);
     tokio::pin!(shown, told);
     tokio::select! {
         // The reader has gone: nobody needs the rest.
@@ -44,8 +45,8 @@ pub async fn run(engine: &impl Engine, settings: &Settings, args: &LogsArgs, mut
     }
 }
 
-/// Reports the lines; takes the reporter, so that the show ends with it.
-async fn tell(engine: &impl Engine, settings: &Settings, args: &LogsArgs, reporter: Reporter) -> Result<()> {
+/// Reports the lines; takes the reporter, so that whoever shows them sees the end.
+pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, reporter: Reporter) -> Result<()> {
     let project = settings.project.name.as_str();
     // Before the list: a container that starts in between is seen by one of the two.
     let mut feed = args.follow.then(|| EventFeed::new(engine.clone(), (PROJECT, Some(project)), None));
@@ -64,8 +65,10 @@ async fn tell(engine: &impl Engine, settings: &Settings, args: &LogsArgs, report
     let Some(feed) = &mut feed else { return Ok(()) };
     let followers = Followers::new(engine.clone(), reporter.clone());
     for (container, position) in containers.iter().zip(positions) {
-        followers.skip(&container.id, position);
-        follow_running(&followers, container);
+        followers.skip(&container.id, position, if args.tail == Some(0) { Start::Now } else { Start::Beginning });
+        if matches!(container.state, State::Running | State::Paused | State::Restarting) {
+            followers.follow(container.labels.target().unwrap_or_default(), &container.id, Start::Beginning);
+        }
     }
     loop {
         match feed.next().await {
@@ -78,19 +81,14 @@ async fn tell(engine: &impl Engine, settings: &Settings, args: &LogsArgs, report
             Update::Lost(error) => reporter.report(Event::EngineLost { error: error.to_string() }),
             Update::Back(containers) => {
                 reporter.report(Event::EngineBack);
-                for container in containers.iter().filter(|c| c.labels.target().is_some_and(wanted)) {
-                    follow_running(&followers, container);
+                // Ended ones too: they may have printed something since.
+                for container in &containers {
+                    if let Some(target) = container.labels.target().filter(|target| wanted(target)) {
+                        followers.follow(target, &container.id, Start::Beginning);
+                    }
                 }
             }
         }
-    }
-}
-
-fn follow_running<E: Engine>(followers: &Followers<E>, container: &ObservedContainer) {
-    if let (Some(target), State::Running | State::Paused | State::Restarting) =
-        (container.labels.target(), &container.state)
-    {
-        followers.follow(target, &container.id, Start::Beginning);
     }
 }
 
@@ -110,13 +108,8 @@ fn unknown(name: &str, known: &[&str]) -> Option<Error> {
     if known.contains(&name) {
         return None;
     }
-    let near = known
-        .iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, _)| *distance <= (name.len() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance);
-    let hint = match near {
-        Some((_, near)) => format!("did you mean `{near}`?"),
+    let hint = match did_you_mean(name, known.iter().copied()) {
+        Some(hint) => hint,
         None if known.is_empty() => "the file has no targets".into(),
         None => format!("the targets are {}", known.join(", ")),
     };

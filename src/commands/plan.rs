@@ -30,6 +30,7 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     };
     let plan = plan(&settings.project, &observed, &situation);
     let text = if context.json() { diff::json(&plan) } else { diff::text(&plan, Paint::stdout()) };
-    writeln!(out, "{}", text.trim_end()).map_err(|error| Error::failed("the output can't be written").caused_by(error))?;
+    writeln!(out, "{}", text.trim_end())
+        .map_err(|error| Error::failed("the output can't be written").caused_by(error))?;
     Ok(if args.detailed_exitcode && plan.actions().next().is_some() { CHANGES } else { 0 })
 }

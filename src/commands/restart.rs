@@ -39,10 +39,12 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
         }
         let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(name))]).await?;
         // Of several, the youngest stands for the target.
-        let youngest = found.into_iter().filter(|container| container.labels.managed()).max_by_key(|container| container.created);
-        containers.push(youngest.ok_or_else(|| {
-            Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")
-        })?);
+        let youngest =
+            found.into_iter().filter(|container| container.labels.managed()).max_by_key(|container| container.created);
+        containers
+            .push(youngest.ok_or_else(|| {
+                Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")
+            })?);
     }
     try_join_all(containers.iter().map(|container| again(engine, container, reporter))).await?;
     Ok(())
@@ -51,7 +53,11 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
 async fn again(engine: &Docker, container: &ObservedContainer, reporter: &Reporter) -> Result<()> {
     let began = std::time::Instant::now();
     let target = container.labels.target().unwrap_or_default().to_owned();
-    reporter.report(Event::ActionStarted { target: target.clone(), action: ActionKind::Restart, cause: "asked for".into() });
+    reporter.report(Event::ActionStarted {
+        target: target.clone(),
+        action: ActionKind::Restart,
+        cause: "asked for".into(),
+    });
     engine.stop(&container.id, stamp::grace(&container.labels)).await?;
     engine.start(&container.id).await?;
     let duration_ms = millis(began.elapsed());

@@ -134,9 +134,11 @@ async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurr
         reporter.report(Event::Stopped { removed: 0, left });
         return Ok(());
     }
-    let removed = end_session(&executor.engine, session, &settings.project, hurry, reporter).await.map_err(|error: EngineError| {
-        Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
-    })?;
+    let removed = end_session(&executor.engine, session, &settings.project, hurry, reporter).await.map_err(
+        |error: EngineError| {
+            Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
+        },
+    )?;
     reporter.report(Event::Stopped { removed: removed.removed.len(), left: removed.failed.len() });
     if removed.failed.is_empty() {
         Ok(())
@@ -153,4 +155,3 @@ pub async fn finish(shown: JoinHandle<std::io::Result<()>>) -> Result<()> {
         Err(error) => Err(Error::failed("the output ended by a programming error").caused_by(error)),
     }
 }
-

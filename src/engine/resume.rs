@@ -68,7 +68,6 @@ impl<E: Engine> EventFeed<E> {
                     }
                     ended => {
                         self.stream = None;
-                        self.past.replaying = true;
                         let error = match ended {
                             Some(Err(error)) => error,
                             _ => EngineError::Other { status: None, message: "the stream of events ended".into() },
@@ -113,22 +112,18 @@ fn now() -> i64 {
 struct Past {
     since: i64,
     recent: VecDeque<EngineEvent>,
-    replaying: bool,
 }
 
 impl Past {
     fn from(since: i64) -> Self {
-        Self { since, recent: VecDeque::new(), replaying: false }
+        Self { since, recent: VecDeque::new() }
     }
 
     /// Remembers it; false when it was seen on an earlier connection.
     fn is_new(&mut self, event: &EngineEvent) -> bool {
-        if self.replaying {
-            if self.recent.contains(event) {
-                return false;
-            }
-            // Beyond the last one there is nothing to repeat.
-            self.replaying = event.time <= self.since;
+        // Asked each time: after a cut, repeated and new events may come in any order.
+        if self.recent.contains(event) {
+            return false;
         }
         self.since = self.since.max(event.time);
         if self.recent.len() == REMEMBERED {
@@ -161,13 +156,12 @@ mod tests {
         assert!(past.is_new(&event(20, "start")));
         assert!(past.is_new(&event(30, "kill")));
         assert!(past.is_new(&event(30, "die")));
-        past.replaying = true;
         assert_eq!(past.since, 30);
         assert!(!past.is_new(&event(30, "kill")));
         assert!(!past.is_new(&event(30, "die")));
         assert!(past.is_new(&event(30, "stop")), "same time, but not seen before");
         assert!(past.is_new(&event(40, "start")));
-        assert!(!past.replaying);
+        assert!(!past.is_new(&event(30, "stop")), "repeated after a newer one");
     }
 
     #[test]

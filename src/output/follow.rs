@@ -20,13 +20,17 @@ use crate::engine::{Engine, EngineError, LogOptions};
 /// How long [`tail`] may take.
 const TAIL_LIMIT: Duration = Duration::from_secs(5);
 
+/// First and longest wait before a cut stream is asked for again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
 /// Positions kept of containers that ended and may start again.
-const KEPT: usize = 256;
+const KEPT: usize = 4096;
 
 /// From where a container's output is shown when nothing of it has been shown yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Start {
     /// All of it.
+    #[default]
     Beginning,
     /// What it prints from now on.
     Now,
@@ -49,6 +53,8 @@ struct Known {
     /// It (re)started while it was followed: its output may go on after the stream's end.
     again: bool,
     position: Position,
+    /// What counts while nothing has been shown.
+    start: Start,
     /// Its output can't be read; said once.
     unreadable: bool,
 }
@@ -59,20 +65,23 @@ impl<E: Engine> Followers<E> {
         Self { engine, reporter, known: Arc::default(), tasks: TaskTracker::new(), stop: CancellationToken::new() }
     }
 
-    /// What was shown of a container in another way is not shown again.
-    pub fn skip(&self, id: &str, shown: Position) {
+    /// What was shown of a container in another way is not shown again; `start` counts where that was nothing.
+    pub fn skip(&self, id: &str, shown: Position, start: Start) {
         let mut known = lock(&self.known);
         make_room(&mut known);
-        known.entry(id.to_owned()).or_default().position = shown;
+        let entry = known.entry(id.to_owned()).or_default();
+        (entry.position, entry.start) = (shown, start);
     }
 
-    /// Shows what container `id` prints, under `target`'s name, until it ends. To be called when it starts,
-    /// and again whenever it starts again or may have: what was shown before is not shown again.
-    pub fn follow(&self, target: &str, id: &str, from: Start) {
+    /// Shows what container `id` prints, under `target`'s name, until it ends; `start` counts the first time.
+    /// To be called whenever it starts or may have started, too often does no harm: what was shown before is
+    /// not shown again. A cut connection is made good here; only containers that nobody called this for,
+    /// because they started meanwhile, have to be found by listing them.
+    pub fn follow(&self, target: &str, id: &str, start: Start) {
         {
             let mut known = lock(&self.known);
             make_room(&mut known);
-            let entry = known.entry(id.to_owned()).or_default();
+            let entry = known.entry(id.to_owned()).or_insert_with(|| Known { start, ..Known::default() });
             if entry.followed || entry.unreadable {
                 entry.again = entry.followed;
                 return;
@@ -85,7 +94,6 @@ impl<E: Engine> Followers<E> {
             known: Arc::clone(&self.known),
             target: target.to_owned(),
             id: id.to_owned(),
-            from_now: from == Start::Now,
         };
         let stop = self.stop.clone();
         self.tasks.spawn(async move { stop.run_until_cancelled(task.run()).await });
@@ -125,14 +133,17 @@ struct Task<E> {
     known: Arc<Mutex<HashMap<String, Known>>>,
     target: String,
     id: String,
-    from_now: bool,
 }
 
 impl<E: Engine> Task<E> {
     async fn run(self) {
+        let mut wait = RETRY.0;
         loop {
-            let position = lock(&self.known).get(&self.id).map(|entry| entry.position.clone()).unwrap_or_default();
-            let (position, ended) = self.stream(position).await;
+            let (position, start) = match lock(&self.known).get(&self.id) {
+                Some(entry) => (entry.position.clone(), entry.start),
+                None => return,
+            };
+            let (position, ended) = self.stream(position, start).await;
             if let Err(error) = &ended
                 && !matches!(error, EngineError::NotFound(_))
                 && !error.is_transient()
@@ -140,28 +151,44 @@ impl<E: Engine> Task<E> {
                 let message = format!("{}: its output can't be shown: {error}", self.target);
                 self.reporter.report(Event::Warning { message });
             }
-            let mut known = lock(&self.known);
-            let Some(entry) = known.get_mut(&self.id) else { return };
-            entry.position = position;
-            match ended {
-                Ok(()) if std::mem::take(&mut entry.again) => continue,
-                // Gone: it never starts again.
-                Err(EngineError::NotFound(_)) => {
-                    known.remove(&self.id);
-                    return;
-                }
-                Err(error) if !error.is_transient() => entry.unreadable = true,
-                // Ended, or cut: whoever sees it running calls `follow` again.
-                _ => {}
+            let cut = ended.as_ref().is_err_and(EngineError::is_transient);
+            if self.note(position, ended) {
+                return;
             }
-            entry.followed = false;
-            return;
+            if cut {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(RETRY.1);
+            } else {
+                wait = RETRY.0;
+            }
         }
     }
 
+    /// Remembers how far it was shown; true when there is nothing to wait for.
+    fn note(&self, position: Position, ended: Result<(), EngineError>) -> bool {
+        let mut known = lock(&self.known);
+        let Some(entry) = known.get_mut(&self.id) else { return true };
+        entry.position = position;
+        let again = std::mem::take(&mut entry.again);
+        match ended {
+            // Gone: it never starts again.
+            Err(EngineError::NotFound(_)) => {
+                known.remove(&self.id);
+                return true;
+            }
+            Err(error) if error.is_transient() => return false,
+            Err(_) => entry.unreadable = true,
+            // It has started again since.
+            Ok(()) if again => return false,
+            Ok(()) => {}
+        }
+        entry.followed = false;
+        true
+    }
+
     /// One stream from begin to end: how far it came, and how it ended.
-    async fn stream(&self, position: Position) -> (Position, Result<(), EngineError>) {
-        let tail = (self.from_now && position.is_start()).then_some(0);
+    async fn stream(&self, position: Position, start: Start) -> (Position, Result<(), EngineError>) {
+        let tail = (start == Start::Now && position.is_start()).then_some(0);
         let options = LogOptions { follow: true, tail, since: position.since(), timestamps: true };
         let mut chunks = self.engine.logs(&self.id, options);
         let mut output = Stamped::after(position);

@@ -4,4 +4,6 @@
 mod dockerignore;
 mod engine_fields;
 mod engine_lifecycle;
+mod output;
 mod support;
+mod wire;

@@ -72,7 +72,7 @@ impl Docker {
             stderr: true,
             since: options.since.map_or(0, |since| i32::try_from(since).unwrap_or(i32::MAX)),
             until: 0,
-            timestamps: false,
+            timestamps: options.timestamps,
             tail: options.tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string()),
         };
         self.client()
