@@ -41,11 +41,16 @@ async fn same_as_the_cli(corner: &Corner, target: &str, spec: &ContainerSpec, fl
 fn comparable(value: &Value, spec: &ContainerSpec) -> BTreeMap<String, Value> {
     let not_ours = ["AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce", "ConsoleSize"];
     let fields = value.as_object().expect("an object").iter();
-    fields
+    let mut fields: BTreeMap<String, Value> = fields
         .filter(|(key, _)| !not_ours.contains(&key.as_str()))
         .filter(|(key, _)| spec.hostname.is_some() || *key != "Hostname")
         .filter_map(|(key, value)| Some((key.clone(), filled(value)?)))
-        .collect()
+        .collect();
+    // The CLI keeps its -v in a map: their order is chance.
+    if let Some(Value::Array(binds)) = fields.get_mut("Binds") {
+        binds.sort_by_key(ToString::to_string);
+    }
+    fields
 }
 
 /// A value without its empty parts: engines read null, "", 0, [] and {} alike.
