@@ -11,7 +11,7 @@ use mcpmon::{
     },
 };
 
-use crate::support::{Corner, DEADLINE, IMAGE, docker, environment, spec};
+use crate::support::{Corner, DEADLINE, Events, IMAGE, docker, environment, spec};
 
 #[tokio::test]
 async fn a_name_that_is_taken() {
@@ -175,4 +175,71 @@ async fn a_pull_that_fails_keeps_the_clis_words() {
         matches!(&error, EngineError::Unreachable { address, .. } if address == "unix:///nowhere/engine.sock"),
         "{error:?}"
     );
+}
+
+/// Stands between mcpmon and the engine, and can go away.
+struct Relay {
+    socket: std::path::PathBuf,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Relay {
+    fn listen(socket: &Path, engine: String) -> Self {
+        let listener = tokio::net::UnixListener::bind(socket).expect("a socket of our own");
+        let mut tasks = tokio::task::JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((mut ours, _)) = listener.accept().await {
+                let mut theirs = tokio::net::UnixStream::connect(&engine).await.expect("the engine");
+                connections.spawn(async move { drop(tokio::io::copy_bidirectional(&mut ours, &mut theirs).await) });
+            }
+        });
+        Self { socket: socket.to_owned(), tasks }
+    }
+
+    async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        std::fs::remove_file(&self.socket).expect("the socket is ours");
+    }
+}
+
+#[tokio::test]
+async fn an_engine_that_goes_away_and_comes_back() {
+    use futures_util::StreamExt;
+    use mcpmon::model::labels;
+
+    let corner = Corner::new("away").await;
+    let address = corner.docker.info().address;
+    let engine = address.strip_prefix("unix://").expect("this test relays a Unix socket").to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("relay.sock");
+    let relay = Relay::listen(&socket, engine.clone());
+    let host = BTreeMap::from([("DOCKER_HOST".to_owned(), format!("unix://{}", socket.display()))]);
+    let docker = Docker::connect(&host, DEADLINE).await.unwrap();
+    let project = (labels::PROJECT, Some(corner.project.as_str()));
+    let mut events = Events(docker.events(project, None));
+    let id = corner.create("api", &spec(&["idle"])).await.unwrap();
+    let created = events.action(&id, "create").await;
+
+    relay.stop().await;
+    let cut = async {
+        loop {
+            if let Err(error) = events.0.next().await.expect("the stream ends with an error") {
+                return error;
+            }
+        }
+    };
+    let cut = tokio::time::timeout(DEADLINE, cut).await.expect("the cut is noticed");
+    assert!(matches!(cut, EngineError::Unreachable { .. }), "{cut:?}");
+    let error = docker.list(&[project]).await.unwrap_err();
+    assert!(error.is_transient() && matches!(error, EngineError::Unreachable { .. }), "{error:?}");
+
+    // Meanwhile something happens. Back again, the same connection goes on, and the events from then on are told.
+    corner.docker.start(&id).await.unwrap();
+    let relay = Relay::listen(&socket, engine);
+    assert_eq!(docker.list(&[project]).await.unwrap().len(), 1);
+    let mut events = Events(docker.events(project, Some(created.time)));
+    assert_eq!(events.action(&id, "create").await, created, "inclusive: the last one comes again");
+    events.action(&id, "start").await;
+    relay.stop().await;
 }

@@ -97,3 +97,21 @@ fn a_failing_connection_says_what_to_check() {
         assert!(hint.contains("is the engine running") && hint.contains("DOCKER_HOST"), "{hint}");
     }
 }
+
+#[test]
+fn trouble_with_certificates_names_the_files() {
+    let rows = [
+        ("Client sent an HTTP request to an HTTPS server.", Origin::Host, "DOCKER_TLS_VERIFY=1"),
+        ("invalid peer certificate: UnknownIssuer", Origin::Host, "ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH"),
+        (
+            "received fatal alert: BadCertificate",
+            Origin::Context { name: "work".into(), chosen_by: "DOCKER_CONTEXT".into() },
+            "of the docker context",
+        ),
+        ("connection refused", Origin::Default, "is the engine running"),
+    ];
+    for (message, origin, words) in rows {
+        let hint = hint_for(message, &origin);
+        assert!(hint.contains(words), "{message}: {hint}");
+    }
+}
