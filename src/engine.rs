@@ -92,8 +92,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
 
     /// What it printed. Chunks are not lines.
     fn logs(&self, id: &str, options: LogOptions) -> EngineStream<LogChunk>;
-    /// What happens on the engine to things with that label, from `since` (nanoseconds since the
-    /// epoch, inclusive) or from now on. Ends with an error when the connection is cut: connect
+    /// What happens on the engine to containers with that label, from `since` (nanoseconds since the
+    /// epoch, inclusive) or from the moment of this call on. What happens to networks and volumes comes
+    /// whoever's they are: engines do not put labels into those events. Ends with an error when the connection is cut: connect
     /// again with the last event's time and look at everything again.
     fn events(&self, label: (&str, Option<&str>), since: Option<i64>) -> EngineStream<EngineEvent>;
     /// A running container's stdin and output.

@@ -286,7 +286,10 @@ fn read_optional(path: &Path, read: ReadFile<'_>) -> EngineResult<Option<Vec<u8>
     match read(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(unusable(path.display(), error.to_string(), "make it readable, or set DOCKER_HOST")),
+        Err(error) => {
+            let hint = "make it readable for you, or name the engine by DOCKER_HOST";
+            Err(unusable(path.display(), format!("it can't be read: {error}"), hint))
+        }
     }
 }
 

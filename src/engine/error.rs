@@ -8,9 +8,9 @@ use crate::error::{Error, Kind};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Nobody answers, or the connection was cut: try again when it is back.
-    #[error("the container engine at {address} does not answer: {message}")]
+    #[error("can't reach the container engine ({address}): {message}")]
     Unreachable {
-        /// Where it was looked for.
+        /// Where it was looked for: an address, or the context or file that should name one.
         address: String,
         /// What the connection said.
         message: String,

@@ -2,6 +2,7 @@
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
 mod dockerignore;
+mod engine_errors;
 mod engine_fields;
 mod engine_lifecycle;
 mod output;

@@ -104,7 +104,7 @@ impl Drop for Corner {
 }
 
 /// Events, awaited one by one.
-pub(crate) struct Events(EngineStream<EngineEvent>);
+pub(crate) struct Events(pub(crate) EngineStream<EngineEvent>);
 
 impl Events {
     /// The next event that matches.

@@ -52,14 +52,34 @@ fn transport(error: &Error, place: Where<'_>) -> EngineError {
             message: "there is no such socket".into(),
             hint: unreachable_hint(place.origin),
         },
-        _ => EngineError::Unreachable { address, message: plain(innermost), hint: unreachable_hint(place.origin) },
+        _ => {
+            let message = plain(innermost);
+            EngineError::Unreachable { address, hint: hint_for(&message, place.origin), message }
+        }
     }
 }
 
 fn plain(error: &(dyn std::error::Error + 'static)) -> String {
     let text = error.to_string();
     // "Connection refused (os error 111)": the number says nothing to a reader.
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+/// What to check, by what the connection said.
+pub(super) fn hint_for(message: &str, origin: &Origin) -> String {
+    if message.contains("HTTPS server") {
+        format!("it speaks TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH. This address is {origin}")
+    } else if message.to_lowercase().contains("certificate") {
+        let folder = match origin {
+            Origin::Context { .. } => "of the docker context",
+            _ => "in DOCKER_CERT_PATH (default ~/.docker)",
+        };
+        format!("check ca.pem, cert.pem and key.pem {folder}. This address is {origin}")
+    } else {
+        unreachable_hint(origin)
+    }
 }
 
 /// What to check when nobody answers.

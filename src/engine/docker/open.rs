@@ -51,12 +51,17 @@ pub(super) async fn open(place: Place, call_limit: Duration) -> EngineResult<Sha
     let place_of_call = errors::Where { address: &address, origin: &place.origin };
     let client = client(&place).map_err(|error| errors::sort(error, place_of_call))?;
     let read = wire::collect(wire::send(&client, "GET", "/version".into(), None));
-    let body = wire::limited("asking the container engine for its version", call_limit, read, place_of_call).await?;
-    let found: Version = serde_json::from_slice(&body).map_err(|error| EngineError::Unreachable {
+    let no_engine = |words: String| EngineError::Unreachable {
         address: address.clone(),
-        message: format!("what answers there is no container engine ({error})"),
-        hint: errors::unreachable_hint(&place.origin),
-    })?;
+        hint: errors::hint_for(&words, &place.origin),
+        message: format!("what answers there is no container engine: {words}"),
+    };
+    let body = match wire::limited("asking the container engine for its version", call_limit, read, place_of_call).await
+    {
+        Err(EngineError::Other { message, .. } | EngineError::NotFound(message)) => return Err(no_engine(message)),
+        other => other?,
+    };
+    let found: Version = serde_json::from_slice(&body).map_err(|error| no_engine(error.to_string()))?;
     let api = settle(found.minimum.as_deref(), found.newest.as_deref())
         .map_err(|message| EngineError::Other { status: None, message })?;
     let info = EngineInfo { address, version: found.engine.unwrap_or_default(), api_version: api.to_string() };
