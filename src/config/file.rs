@@ -1,7 +1,7 @@
 //! The types of `mcpmon.toml`. Every field is optional, because layers merge; defaults are a layer of their own
 //! ([`DEFAULTS`]). The doc comments here become the descriptions in `schemas/mcpmon.schema.json`.
 //!
-//! These types read what they know and pass over what they don't: a walk along the [`schema`] finds unknown keys, all of
+//! These types read what they know and pass over what they don't: a walk along the [`schema()`] finds unknown keys, all of
 //! them at once and with their place. They know neither layers nor the meaning of a value ([`crate::config::resolve`]).
 
 mod env_files;

@@ -248,3 +248,6 @@ fn log_level(findings: &mut Findings<'_>, log: &Log) -> String {
     let from_verbose = ["info", "debug", "trace", "trace"][usize::from(verbose)];
     findings.choice(&at, "level", log.level.as_ref(), &levels).unwrap_or(from_verbose).to_owned()
 }
+
+#[cfg(test)]
+mod tests;
