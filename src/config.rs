@@ -31,6 +31,7 @@ pub mod read;
 pub mod resolve;
 pub mod secret;
 pub mod shape;
+pub mod show;
 pub mod value;
 
 pub use command_line::Override;

@@ -73,6 +73,17 @@ impl Project {
         text.replace(self.folder.path().to_str().unwrap(), "FOLDER")
     }
 
+    /// Everything, up to the settings.
+    fn load(&self) -> Loaded {
+        load(&self.request).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What a person reads when the settings can't be made.
+    fn load_errors(&self) -> String {
+        let error = load(&self.request).unwrap_err();
+        error.message.replace(self.folder.path().to_str().unwrap(), "FOLDER")
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.read().context.warnings
     }
@@ -538,6 +549,170 @@ fn secrets_are_masked_in_errors() {
 
     1 error in the configuration
     ");
+}
+
+#[test]
+fn what_resolving_finds_is_shown_at_its_place_too() {
+    let text = "[targets.api]\nimage = 'a'\nports = ['1:99999', '2:2']\nstop_grace_period = '${GRACE}'\n[targets.empty]\n[targets.db]\nimag = 'x'\n";
+    let project = Project::new(text)
+        .variables(&[("GRACE", "5"), ("MCPMON_DELAY", "soon"), ("MCPMON_BUFFER_SIZE", "much")])
+        .set(&["targets.api.mem_limit=2q"]);
+    insta::assert_snapshot!(project.load_errors(), @r#"
+    port 99999 is above 65535
+     --> mcpmon.toml:3:10
+      |
+    3 | ports = ['1:99999', '2:2']
+      |          ^^^^^^^^^
+
+    error: the duration "5" has no unit
+     --> mcpmon.toml:4:21
+      |
+    4 | stop_grace_period = '${GRACE}'
+      |                     ^^^^^^^^^^
+      |
+      = help: write a number with its unit: 250ms, 10s, 1m30s, 2h
+
+    error: the target does not say what it is
+     --> mcpmon.toml:5:10
+      |
+    5 | [targets.empty]
+      |          ^^^^^
+      |
+      = help: give it image or build (a container), compose (services of a compose project) or run (a command)
+
+    error: unknown key `imag` in `targets.db`
+     --> mcpmon.toml:7:1
+      |
+    7 | imag = 'x'
+      | ^^^^
+      |
+      = help: did you mean `image`?
+
+    error: "much" is not a size
+     |
+     | MCPMON_BUFFER_SIZE=much
+     |                    ^^^^
+     |
+     = help: write bytes as a number, or a number with a unit (powers of 1024): 512k, 64m, 1MiB, 2g
+
+    error: unknown unit "soon" in the duration "soon"
+     |
+     | MCPMON_DELAY=soon
+     |              ^^^^
+     |
+     = help: write a number with its unit: 250ms, 10s, 1m30s, 2h
+
+    error: "2q" is not a size
+     |
+     | --set targets.api.mem_limit=2q
+     |                             ^^
+     |
+     = help: write bytes as a number, or a number with a unit (powers of 1024): 512k, 64m, 1MiB, 2g
+
+    7 errors in the configuration
+    "#);
+}
+
+#[test]
+fn shows_every_value_with_its_origin() {
+    let text = "name = 'acme'\n[targets.api]\nimage = 'a:${TAG}'\nports = ['1:1']\nenvironment = { API_KEY = 'hush', LOG = 'debug' }\n";
+    let project = Project::new(text)
+        .file("project/mcpmon.local.toml", "targets.api.ports = ['+', '2:2']")
+        .variables(&[("TAG", "1.10"), ("MCPMON_DELAY", "250")])
+        .set(&["targets.api.init=no"]);
+    let loaded = project.load();
+    insta::assert_snapshot!(loaded.to_toml(true), @r#"
+    extensions_dir = ".mcpmon"  # default
+    name = "acme"               # mcpmon.toml:1:1
+
+    [docker]
+    cleanup = true             # default
+    stop_grace_period = "10s"  # default
+    timeout = "30s"            # default
+
+    [log]
+    verbose = 0  # default
+
+    [mcp]
+    buffer = "1MiB"            # default
+    max_output_tokens = 25000  # default
+    on_reload = "drain"        # default
+    startup_timeout = "60s"    # default
+
+    [reconcile]
+    interval = "30s"       # default
+    on_drift = "recreate"  # default
+    on_exit = "remove"     # default
+    prune = true           # default
+
+    [reconcile.backoff]
+    initial = "500ms"    # default
+    max = "30s"          # default
+    reset_after = "60s"  # default
+
+    [targets.api]
+    image = "a:1.10"        # mcpmon.toml:3:1
+    init = false            # --set targets.api.init=no
+    ports = ["1:1", "2:2"]  # mcpmon.toml:4:1 + mcpmon.local.toml:1:13
+
+    [targets.api.environment]
+    API_KEY = "***"  # mcpmon.toml:5:17
+    LOG = "debug"    # mcpmon.toml:5:35
+
+    [watch]
+    delay = "250ms"                                 # MCPMON_DELAY
+    extensions = []                                 # default
+    ignore = []                                     # default
+    ignore_files = [".gitignore", ".dockerignore"]  # default
+    paths = ["auto"]                                # default
+    "#);
+    let plain = loaded.to_toml(false);
+    let (root, errors) = document::parse(&plain);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(root.keys().any(|key| key == "targets"), "{plain}");
+    assert!(!loaded.to_json(true).to_string().contains("hush"));
+    assert_eq!(loaded.to_json(false)["targets"]["api"]["image"], "a:1.10");
+    insta::assert_snapshot!(loaded.why("targets.api").unwrap(), @r#"
+    targets.api.environment.API_KEY = "***"
+      set by mcpmon.toml:5:17
+    targets.api.environment.LOG = "debug"
+      set by mcpmon.toml:5:35
+    targets.api.image = "a:1.10"
+      set by mcpmon.toml:3:1
+    targets.api.init = false
+      set by --set targets.api.init=no
+    targets.api.ports = ["1:1", "2:2"]
+      set by mcpmon.toml:4:1 + mcpmon.local.toml:1:13
+    "#);
+    insta::assert_snapshot!(loaded.why("watch.delay").unwrap(), @r#"
+    watch.delay = "250ms"
+      set by MCPMON_DELAY
+      over   default: "100ms"
+    "#);
+    assert_eq!(loaded.why("targets.api.imag").unwrap_err().hint.as_deref(), Some("did you mean `targets.api.image`?"));
+    assert_eq!(loaded.why("targets.api.user").unwrap_err().message, "`targets.api.user` is not set");
+}
+
+/// `load` stands on the path of a command that takes 60 ms: this prints what it takes (`--no-capture`).
+#[test]
+fn fifty_targets_load_in_milliseconds() {
+    let target = |number: usize| {
+        "[targets.t$]\nimage = 'acme/t$:${TAG:-1}'\ncommand = ['serve', '--stdio']\n\
+         environment = { LOG_LEVEL = 'debug', N = $ }\nlabels = { a = 'b' }\nhealthcheck = { test = ['CMD', 'x'], interval = '10s' }\n\
+         mcp.transport = 'stdio'\nports = ['127.0.0.1:30$:80']\n[[targets.t$.develop.watch]]\npath = '.'\naction = 'restart'\n"
+            .replace("${", "\u{0}")
+            .replace('$', &(number + 10).to_string())
+            .replace('\u{0}', "${")
+    };
+    let text: String = (0..50).map(target).collect();
+    let project = Project::new(&text);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        assert_eq!(project.load().settings.project.targets.len(), 50);
+        times.push(start.elapsed());
+    }
+    println!("first with the schema, then without: {times:?}");
 }
 
 proptest::proptest! {
