@@ -32,6 +32,7 @@ pub mod resolve;
 pub mod secret;
 pub mod shape;
 pub mod show;
+pub mod sources;
 pub mod value;
 
 pub use command_line::Override;

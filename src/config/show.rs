@@ -61,7 +61,7 @@ impl Loaded {
             .filter(|(index, _, _)| own.is_none_or(|own| *index < own))
             .filter_map(|(_, layer, node)| Some((written(&path, node)?, layer.place(node.key.start))))
             .collect();
-        Told { value: to_toml(value, &path), origin: self.origins(&path).unwrap_or_default(), replaced, path }
+        Told { value: mask(value, &path), origin: self.origins(&path).unwrap_or_default(), replaced, path }
     }
 
     fn table(&self, out: &mut String, value: &Value, path: &KeyPath, origin: bool) {
@@ -131,29 +131,29 @@ impl Loaded {
 }
 
 /// Where values come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Why {
     /// The value asked for, or all that are under the key.
     pub values: Vec<Told>,
 }
 
 /// Where one value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Told {
     /// Its key.
     pub path: KeyPath,
-    /// As TOML, `${…}` filled in, secrets masked.
-    pub value: Option<String>,
+    /// `${…}` filled in, secrets masked.
+    pub value: Value,
     /// The place that set it.
     pub origin: String,
-    /// What lower layers say, highest first: value as written, place.
+    /// What lower layers say, highest first: value as written, as TOML, and its place.
     pub replaced: Vec<(String, String)>,
 }
 
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for told in &self.values {
-            writeln!(f, "{} = {}", told.path, told.value.as_deref().unwrap_or("nothing"))?;
+            writeln!(f, "{} = {}", told.path, to_toml(&told.value, &told.path).unwrap_or_default())?;
             writeln!(f, "  set by {}", told.origin)?;
             for (value, place) in &told.replaced {
                 writeln!(f, "  over   {place}: {value}")?;
