@@ -1,6 +1,7 @@
 //! One file per command; wiring only.
 
 pub mod cleanup;
+pub mod config;
 pub mod context;
 pub mod detach;
 pub mod down;
@@ -102,8 +103,10 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
             let engine = context.connect(settings.session.docker_timeout).await?;
             events::run(&engine, &settings, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
-        // Answered before there was a runtime.
-        Command::Config(_) => Ok(0),
+        Command::Config(command) => {
+            let request = context.request(&WatchArgs::default());
+            config::run(&command, &request, context.format(), &mut stdout()).map(done)
+        }
     }
 }
 

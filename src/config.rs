@@ -31,6 +31,8 @@ pub mod read;
 pub mod resolve;
 pub mod secret;
 pub mod shape;
+pub mod show;
+pub mod sources;
 pub mod value;
 
 pub use command_line::Override;

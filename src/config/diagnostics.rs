@@ -32,7 +32,7 @@ impl Finding {
 }
 
 /// All findings as one error (exit 78), in the order of the layers and of their text, with a closing count.
-/// The text begins without `error:`, as every [`Error`] does.
+/// The text is complete: each finding begins with `error:`.
 pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Error {
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.layer.unwrap_or(usize::MAX), finding.span.start);
@@ -40,11 +40,7 @@ pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Err
     });
     findings.dedup();
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let mut texts: Vec<String> = Vec::new();
-    for (position, finding) in findings.iter().enumerate() {
-        let level = if position == 0 { Level::ERROR.no_name() } else { Level::ERROR };
-        texts.push(render(&renderer, level, layers, finding));
-    }
+    let mut texts: Vec<String> = findings.iter().map(|finding| render(&renderer, layers, finding)).collect();
     texts.push(match findings.len() {
         1 => "1 error in the configuration".to_owned(),
         count => format!("{count} errors in the configuration"),
@@ -52,9 +48,10 @@ pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Err
     Error::config(texts.join("\n\n"))
 }
 
-fn render(renderer: &Renderer, level: Level<'_>, layers: &[Layer], finding: &Finding) -> String {
+fn render(renderer: &Renderer, layers: &[Layer], finding: &Finding) -> String {
     let layer = finding.layer.and_then(|index| layers.get(index));
-    let mut group = level.primary_title(finding.message.as_str()).elements(None::<annotate_snippets::Message<'_>>);
+    let mut group =
+        Level::ERROR.primary_title(finding.message.as_str()).elements(None::<annotate_snippets::Message<'_>>);
     if let Some(layer) = layer {
         // A variable and a flag are named in their own line; only a file has lines to count.
         let shown = match &layer.source {

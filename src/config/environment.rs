@@ -111,8 +111,8 @@ fn unknown_name(name: &str) -> String {
         .chain([CONFIG, PROFILE])
         .filter_map(|known| known.strip_prefix(PREFIX));
     match nearest(name.strip_prefix(PREFIX).unwrap_or(name), known) {
-        Some(known) => format!("unknown variable {name}; did you mean {PREFIX}{known}?"),
-        None => format!("unknown variable {name}"),
+        Some(known) => format!("unknown variable; did you mean {PREFIX}{known}?"),
+        None => "unknown variable".to_owned(),
     }
 }
 

@@ -52,10 +52,8 @@ impl From<InterpolationError> for Invalid {
     fn from(error: InterpolationError) -> Self {
         let variable = error.variable.unwrap_or_default();
         match error.kind {
-            InterpolationErrorKind::Format(text) => {
-                Self::new(format!("{text:?} (at byte {}) is not a variable", error.offset))
-                    .help("write ${NAME}, ${NAME:-default} or ${NAME:?message}; a plain $ is written $$")
-            }
+            InterpolationErrorKind::Format(text) => Self::new(format!("{text:?} is not a variable"))
+                .help("write ${NAME}, ${NAME:-default} or ${NAME:?message}; a plain $ is written $$"),
             InterpolationErrorKind::Required(text) if text.is_empty() => {
                 Self::new(format!("the variable {variable} is required, and has no value"))
                     .help(format!("set {variable} in the environment or in .env"))

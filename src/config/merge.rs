@@ -101,9 +101,10 @@ impl Merged {
         Some(Place { index, layer, node: layer.root.find(&own.0)?, exact })
     }
 
-    /// Every layer that says something about `path`, highest first.
-    pub fn history(&self, path: &[Segment]) -> impl Iterator<Item = (&Layer, &Node)> {
-        self.layers.iter().rev().filter_map(move |layer| Some((layer, layer.root.find(path)?)))
+    /// Every layer that says something about `path`, with its number, highest first.
+    pub fn history(&self, path: &[Segment]) -> impl Iterator<Item = (usize, &Layer, &Node)> {
+        let numbered = self.layers.iter().enumerate().rev();
+        numbered.filter_map(move |(index, layer)| Some((index, layer, layer.root.find(path)?)))
     }
 }
 

@@ -137,7 +137,8 @@ impl Node {
         })
     }
 
-    fn whole(&self) -> Option<Value> {
+    /// This value for figment, lists that append with all else.
+    pub fn whole(&self) -> Option<Value> {
         let tag = Tag::Default;
         Some(match &self.data {
             Data::Null => Value::Empty(tag, Empty::None),

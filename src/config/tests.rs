@@ -73,6 +73,17 @@ impl Project {
         text.replace(self.folder.path().to_str().unwrap(), "FOLDER")
     }
 
+    /// Everything, up to the settings.
+    fn load(&self) -> Loaded {
+        load(&self.request).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// What a person reads when the settings can't be made.
+    fn load_errors(&self) -> String {
+        let error = load(&self.request).unwrap_err();
+        error.message.replace(self.folder.path().to_str().unwrap(), "FOLDER")
+    }
+
     fn warnings(&self) -> Vec<String> {
         self.read().context.warnings
     }
@@ -193,10 +204,10 @@ fn unknown_variables_are_warnings_with_the_nearest_name() {
     assert_eq!(
         project.warnings(),
         [
-            "MCPMON_DELY: unknown variable MCPMON_DELY; did you mean MCPMON_DELAY?",
+            "MCPMON_DELY: unknown variable; did you mean MCPMON_DELAY?",
             "MCPMON_TARGETS__API__IMAG: nothing in `targets.api` is called IMAG; did you mean IMAGE?",
             "MCPMON_TARGETS__APO__IMAGE: nothing in `targets` is called APO; did you mean API?",
-            "MCPMON_WHATEVER: unknown variable MCPMON_WHATEVER",
+            "MCPMON_WHATEVER: unknown variable",
         ]
     );
 }
@@ -281,7 +292,7 @@ fn the_nearest_file_upward_to_the_repository_is_found() {
 fn every_error_is_shown_with_its_place() {
     let text = "\u{feff}version = 1\r\n\r\n[targets.api]\r\n\t'имя' = 1\r\nimage = 5\r\nenviroment = { A = 'b' }\r\ndevices = []\r\nx-mine = 1\r\ninit = 'yes'\r\ndevelop.watch = [{ path = '.', action = 'reload' }]\r\nmem_limit = '${MEM:?how much}'\r\n[watch]\r\ndelay = 100\r\n[services.web]\r\n";
     insta::assert_snapshot!(Project::new(text).errors(), @r#"
-    unknown key `имя` in `targets.api`
+    error: unknown key `имя` in `targets.api`
      --> mcpmon.toml:4:2
       |
     4 |     'имя' = 1
@@ -373,7 +384,7 @@ fn every_layer_is_checked_at_once() {
         values: vec!["[a]*".into()],
     }];
     insta::assert_snapshot!(project.errors(), @r#"
-    `log.level` must be one of `error`, `warn`, `info`, `debug`, `trace`
+    error: `log.level` must be one of `error`, `warn`, `info`, `debug`, `trace`
      --> FOLDER/etc/config.toml:1:13
       |
     1 | log.level = 'loud'
@@ -434,7 +445,7 @@ fn every_layer_is_checked_at_once() {
      | MCPMON_TARGETS__MY_API__IMAGE=x
      | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 
-    error: unknown variable MCPMON_NOTHING
+    error: unknown variable
      |
      | MCPMON_NOTHING
      | ^^^^^^^^^^^^^^
@@ -476,8 +487,8 @@ fn every_layer_is_checked_at_once() {
 
 #[test]
 fn syntax_errors_are_all_shown() {
-    insta::assert_snapshot!(Project::new("name = \n[targets.api\nimage = 'a'\nimage = 'b'\nports = [1,\n").errors(), @r"
-    string values must be quoted, expected literal string
+    insta::assert_snapshot!(Project::new("name = \n[targets.api\nimage = 'a'\nimage = 'b'\nports = [1,\n").errors(), @r#"
+    error: string values must be quoted, expected literal string
      --> mcpmon.toml:1:8
       |
     1 | name = 
@@ -496,14 +507,14 @@ fn syntax_errors_are_all_shown() {
       |            ^
 
     3 errors in the configuration
-    ");
+    "#);
 }
 
 #[test]
 fn a_missing_variable_is_shown_where_it_is_named() {
     let text = "[targets.api]\nimage = 'a'\nenvironment = { API_KEY = \"${API_KEY:?set API_KEY}\", B = 'x${1}' }\n";
     insta::assert_snapshot!(Project::new(text).errors(), @r#"
-    the variable API_KEY is required, and has no value: set API_KEY
+    error: the variable API_KEY is required, and has no value: set API_KEY
      --> mcpmon.toml:3:28
       |
     3 | environment = { API_KEY = "${API_KEY:?set API_KEY}", B = 'x${1}' }
@@ -511,7 +522,7 @@ fn a_missing_variable_is_shown_where_it_is_named() {
       |
       = help: set API_KEY in the environment or in .env
 
-    error: "${1}" (at byte 1) is not a variable
+    error: "${1}" is not a variable
      --> mcpmon.toml:3:60
       |
     3 | environment = { API_KEY = "${API_KEY:?set API_KEY}", B = 'x${1}' }
@@ -529,15 +540,179 @@ fn secrets_are_masked_in_errors() {
     let project = Project::new(text).variables(&[("MCPMON_TARGETS__API__ENVIRONMENT__TOKEN", "hunter2")]);
     let errors = project.errors();
     assert!(!errors.contains("hunter2"), "{errors}");
-    insta::assert_snapshot!(errors, @r"
-    `targets.api.environment.B` must be a string, a number or a boolean, not a list
+    insta::assert_snapshot!(errors, @r#"
+    error: `targets.api.environment.B` must be a string, a number or a boolean, not a list
      --> mcpmon.toml:3:42
       |
     3 | environment = { API_KEY = *********, B = [1] }
       |                                          ^^^
 
     1 error in the configuration
-    ");
+    "#);
+}
+
+#[test]
+fn what_resolving_finds_is_shown_at_its_place_too() {
+    let text = "[targets.api]\nimage = 'a'\nports = ['1:99999', '2:2']\nstop_grace_period = '${GRACE}'\n[targets.empty]\n[targets.db]\nimag = 'x'\n";
+    let project = Project::new(text)
+        .variables(&[("GRACE", "5"), ("MCPMON_DELAY", "soon"), ("MCPMON_BUFFER_SIZE", "much")])
+        .set(&["targets.api.mem_limit=2q"]);
+    insta::assert_snapshot!(project.load_errors(), @r#"
+    error: port 99999 is above 65535
+     --> mcpmon.toml:3:10
+      |
+    3 | ports = ['1:99999', '2:2']
+      |          ^^^^^^^^^
+
+    error: the duration "5" has no unit
+     --> mcpmon.toml:4:21
+      |
+    4 | stop_grace_period = '${GRACE}'
+      |                     ^^^^^^^^^^
+      |
+      = help: write a number with its unit: 250ms, 10s, 1m30s, 2h
+
+    error: the target does not say what it is
+     --> mcpmon.toml:5:10
+      |
+    5 | [targets.empty]
+      |          ^^^^^
+      |
+      = help: give it image or build (a container), compose (services of a compose project) or run (a command)
+
+    error: unknown key `imag` in `targets.db`
+     --> mcpmon.toml:7:1
+      |
+    7 | imag = 'x'
+      | ^^^^
+      |
+      = help: did you mean `image`?
+
+    error: "much" is not a size
+     |
+     | MCPMON_BUFFER_SIZE=much
+     |                    ^^^^
+     |
+     = help: write bytes as a number, or a number with a unit (powers of 1024): 512k, 64m, 1MiB, 2g
+
+    error: unknown unit "soon" in the duration "soon"
+     |
+     | MCPMON_DELAY=soon
+     |              ^^^^
+     |
+     = help: write a number with its unit: 250ms, 10s, 1m30s, 2h
+
+    error: "2q" is not a size
+     |
+     | --set targets.api.mem_limit=2q
+     |                             ^^
+     |
+     = help: write bytes as a number, or a number with a unit (powers of 1024): 512k, 64m, 1MiB, 2g
+
+    7 errors in the configuration
+    "#);
+}
+
+#[test]
+fn shows_every_value_with_its_origin() {
+    let text = "name = 'acme'\n[targets.api]\nimage = 'a:${TAG}'\nports = ['1:1']\nenvironment = { API_KEY = 'hush', LOG = 'debug' }\n";
+    let project = Project::new(text)
+        .file("project/mcpmon.local.toml", "targets.api.ports = ['+', '2:2']")
+        .variables(&[("TAG", "1.10"), ("MCPMON_DELAY", "250")])
+        .set(&["targets.api.init=no"]);
+    let loaded = project.load();
+    insta::assert_snapshot!(loaded.to_toml(true), @r#"
+    extensions_dir = ".mcpmon"  # default
+    name = "acme"               # mcpmon.toml:1:1
+
+    [docker]
+    cleanup = true             # default
+    stop_grace_period = "10s"  # default
+    timeout = "30s"            # default
+
+    [log]
+    verbose = 0  # default
+
+    [mcp]
+    buffer = "1MiB"            # default
+    max_output_tokens = 25000  # default
+    on_reload = "drain"        # default
+    startup_timeout = "60s"    # default
+
+    [reconcile]
+    interval = "30s"       # default
+    on_drift = "recreate"  # default
+    on_exit = "remove"     # default
+    prune = true           # default
+
+    [reconcile.backoff]
+    initial = "500ms"    # default
+    max = "30s"          # default
+    reset_after = "60s"  # default
+
+    [targets.api]
+    image = "a:1.10"        # mcpmon.toml:3:1
+    init = false            # --set targets.api.init=no
+    ports = ["1:1", "2:2"]  # mcpmon.toml:4:1 + mcpmon.local.toml:1:13
+
+    [targets.api.environment]
+    API_KEY = "***"  # mcpmon.toml:5:17
+    LOG = "debug"    # mcpmon.toml:5:35
+
+    [watch]
+    delay = "250ms"                                 # MCPMON_DELAY
+    extensions = []                                 # default
+    ignore = []                                     # default
+    ignore_files = [".gitignore", ".dockerignore"]  # default
+    paths = ["auto"]                                # default
+    "#);
+    let plain = loaded.to_toml(false);
+    let (root, errors) = document::parse(&plain);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(root.keys().any(|key| key == "targets"), "{plain}");
+    assert!(!loaded.to_json(true).to_string().contains("hush"));
+    assert_eq!(loaded.to_json(false)["targets"]["api"]["image"], "a:1.10");
+    insta::assert_snapshot!(loaded.why("targets.api").unwrap(), @r#"
+    targets.api.environment.API_KEY = "***"
+      set by mcpmon.toml:5:17
+    targets.api.environment.LOG = "debug"
+      set by mcpmon.toml:5:35
+    targets.api.image = "a:1.10"
+      set by mcpmon.toml:3:1
+    targets.api.init = false
+      set by --set targets.api.init=no
+    targets.api.ports = ["1:1", "2:2"]
+      set by mcpmon.toml:4:1 + mcpmon.local.toml:1:13
+    "#);
+    insta::assert_snapshot!(loaded.why("watch.delay").unwrap(), @r#"
+    watch.delay = "250ms"
+      set by MCPMON_DELAY
+      over   default: "100ms"
+    "#);
+    assert_eq!(loaded.why("targets.api.imag").unwrap_err().hint.as_deref(), Some("did you mean `targets.api.image`?"));
+    assert_eq!(loaded.why("targets.api.user").unwrap_err().message, "`targets.api.user` is not set");
+}
+
+/// `load` stands on the path of a command that takes 60 ms: this prints what it takes (`--no-capture`).
+#[test]
+fn fifty_targets_load_in_milliseconds() {
+    let target = |number: usize| {
+        "[targets.t$]\nimage = 'acme/t$:${TAG:-1}'\ncommand = ['serve', '--stdio']\n\
+         environment = { LOG_LEVEL = 'debug', N = $ }\nlabels = { a = 'b' }\nhealthcheck = { test = ['CMD', 'x'], interval = '10s' }\n\
+         mcp.transport = 'stdio'\nports = ['127.0.0.1:30$:80']\n[[targets.t$.develop.watch]]\npath = '.'\naction = 'restart'\n"
+            .replace("${", "\u{0}")
+            .replace('$', &(number + 10).to_string())
+            .replace('\u{0}', "${")
+    };
+    let text: String = (0..50).map(target).collect();
+    let project = Project::new(&text);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        assert_eq!(project.load().settings.project.targets.len(), 50);
+        times.push(start.elapsed());
+    }
+    println!("first with the schema, then without: {times:?}");
 }
 
 proptest::proptest! {
@@ -549,6 +724,7 @@ proptest::proptest! {
         set in "[\\[\\]{}=.'\", +$a-zé0-9-]{0,16}",
     ) {
         let project = Project::new(&text).variables(&[(&name, &value), ("MCPMON_WATCH", &value), ("MCPMON_DOCKER_LABELS", &value)]).set(&[&set]);
+        let _ = load(&project.request);
         if let Ok(layered) = layered(&project.request) {
             let _ = report(&layered.merged.layers, layered.findings, true);
         }
