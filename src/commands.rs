@@ -64,6 +64,10 @@ fn run(cli: Cli) -> Result<u8> {
         }
     };
     let context = Context::new(cli.global)?;
+    if let Command::Config(command) = &command {
+        let request = context.request(&WatchArgs::default());
+        return config::run(command, &request, context.format(), &mut stdout().lock()).map(|()| 0);
+    }
     // One thread is enough for all the waiting there is; the work is the engine's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
