@@ -5,9 +5,14 @@ use std::{
     path::Path,
 };
 
-use mcpmon::config::{
-    file::{DEFAULTS, File, schema},
-    resolve::{Context, resolve},
+use mcpmon::{
+    config::{
+        Request,
+        file::{DEFAULTS, File, schema},
+        load,
+        resolve::{Context, resolve},
+    },
+    model::TargetKind,
 };
 use serde_json::Value;
 
@@ -94,4 +99,22 @@ fn resolves() {
     let project = settings.expect("settings").project;
     assert_eq!(project.targets.keys().collect::<Vec<_>>(), ["api", "db", "local", "web"]);
     assert_eq!(project.networks.keys().collect::<Vec<_>>(), ["acme-backend"]);
+}
+
+#[test]
+fn loads_through_every_layer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("mcpmon.toml"), EXAMPLE).expect("a file");
+    let request = Request {
+        folder: folder.path().to_owned(),
+        environment: BTreeMap::from([("MCPMON_DELAY".to_owned(), "2000".to_owned())]),
+        profiles: vec!["ci".to_owned()],
+        ..Request::default()
+    };
+    let loaded = load(&request).unwrap_or_else(|error| panic!("{error}"));
+    let api = &loaded.settings.project.targets["api"];
+    assert_eq!(api.watch.delay.as_secs(), 2, "the variable is above the file");
+    let TargetKind::Run(run) = &api.kind else { panic!("a run target") };
+    assert_eq!(run.spec.environment["LOG_LEVEL"].value, "warn", "the profile is above the file");
+    assert_eq!(run.spec.environment["API_KEY"].value, "none", "the default of the variable");
 }

@@ -153,7 +153,7 @@ fn build(findings: &mut Findings<'_>, at: &KeyPath, build: &ShortOr<FileBuild>) 
     };
     let context = build.context.unwrap_or_else(|| ".".to_owned());
     if context.contains("://") || context.starts_with("git@") {
-        let invalid = Invalid::new(format!("the build context {context:?} is not a folder"))
+        let invalid = Invalid::new("the build context is not a folder")
             .help("contexts from the network are not there yet: clone it, and name the folder");
         findings.problem(context_at, invalid);
         return None;

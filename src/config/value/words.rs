@@ -5,13 +5,12 @@ use super::Invalid;
 /// The words; none for an empty string.
 ///
 /// What a shell would act on outside of quotes (`&&`, `|`, `>`, …) is an error: compose cuts the line off there without
-/// a word.
+/// a word. Messages don't quote the line: a `${…}` may have put a secret into it.
 pub fn parse(text: &str) -> Result<Vec<String>, Invalid> {
-    let words = shell_words::split(text).map_err(|_| {
-        Invalid::new(format!("a quote is not closed in {text:?}")).help("close it, or write a list of words")
-    })?;
+    let words = shell_words::split(text)
+        .map_err(|_| Invalid::new("a quote is not closed").help("close it, or write a list of words"))?;
     match operator(text) {
-        Some(operator) => Err(Invalid::new(format!("{operator:?} means nothing here: no shell runs {text:?}"))
+        Some(operator) => Err(Invalid::new(format!("{operator:?} means nothing here: no shell runs the line"))
             .help("put it in quotes, or name the shell: [\"sh\", \"-c\", \"…\"]")),
         None => Ok(words),
     }
