@@ -398,10 +398,7 @@ fn says_what_is_wrong_with_a_target() {
         ("mcp.max_output_tokens = -1", "targets.api.mcp.max_output_tokens: -1 is out of range for max_output_tokens"),
         ("extra_hosts = [\"a\"]", "targets.api.extra_hosts[0]: \"a\" names no address"),
         ("extra_hosts = [\"a=b\"]", "targets.api.extra_hosts[0]: \"b\" is not an address for the host \"a\""),
-        (
-            "build = \"https://example.com/x.git\"",
-            "targets.api.build: the build context is not a folder",
-        ),
+        ("build = \"https://example.com/x.git\"", "targets.api.build: the build context is not a folder"),
         ("hostname = \"\"", "targets.api.hostname: hostname is empty"),
         ("tmpfs = [\"t\"]", "targets.api.tmpfs[0]: \"t\" is no absolute path in the container"),
     ];
