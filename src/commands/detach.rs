@@ -11,10 +11,11 @@ use std::{
 };
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    up::{finish, kept_by, supervise},
+    up::{Session, finish, kept_by, supervise},
 };
 use crate::{
     cli::UpArgs,
@@ -171,7 +172,10 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(journal(reports, log));
-    let result = supervise(context, args, settings, engine, reporter, session::new(), false, |_| {}).await;
+    // Nobody has to read what it says: its log keeps it.
+    let unread = CancellationToken::new();
+    let session = Session { settings, engine, reporter, owner: session::new(), unread, follow_logs: false };
+    let result = supervise(context, args, session).await;
     let _ = shown.await;
     result.map(|_| 0)
 }

@@ -20,7 +20,7 @@ use crate::{
     reconcile::{
         act::Executor,
         observe::owners,
-        supervise::{Load, Options, Settled, Supervisor},
+        supervise::{Load, Options, Supervisor},
         teardown::end_session,
     },
     session::{
@@ -32,6 +32,8 @@ use crate::{
 
 /// The rest of the output of containers that have ended: it is there already.
 const LAST_LOGS: Duration = Duration::from_secs(2);
+/// What ends a program whose output nobody reads.
+const SIGPIPE: u8 = 13;
 
 /// Makes it so; gives the exit code.
 pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
@@ -49,8 +51,17 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     let mut options = ShowOptions::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     options.watching = !args.no_watch;
-    let shown = tokio::spawn(show(reports, options));
-    let ending = supervise(context, args, settings, engine, reporter, session::new(), true, |_| {}).await;
+    // When nobody reads the output any more, nobody is there to keep it up for.
+    let unread = CancellationToken::new();
+    let shown = tokio::spawn({
+        let unread = unread.clone();
+        async move {
+            let _unread = unread.drop_guard();
+            show(reports, options).await
+        }
+    });
+    let session = Session { settings, engine, reporter, owner: session::new(), unread, follow_logs: true };
+    let ending = supervise(context, args, session).await;
     finish(shown).await?;
     ending.map(|ending| Kind::Signal(ending.number).exit_code())
 }
@@ -69,18 +80,25 @@ pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>
     }))
 }
 
+/// What a session is made of, besides what was typed.
+pub struct Session {
+    /// The configuration.
+    pub settings: Settings,
+    /// The engine.
+    pub engine: Docker,
+    /// Who is told.
+    pub reporter: Reporter,
+    /// Who it is.
+    pub owner: Owner,
+    /// Cancelled when nobody reads the output any more.
+    pub unread: CancellationToken,
+    /// Show what targets print.
+    pub follow_logs: bool,
+}
+
 /// Keeps the project until a signal comes, then leaves nothing behind.
-#[allow(clippy::too_many_arguments, reason = "the two callers differ in just these")]
-pub async fn supervise(
-    context: &Context,
-    args: &UpArgs,
-    settings: Settings,
-    engine: Docker,
-    reporter: Reporter,
-    owner: Owner,
-    follow_logs: bool,
-    settled: impl FnMut(&Settled),
-) -> Result<Ending> {
+pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Result<Ending> {
+    let Session { settings, engine, reporter, owner, unread, follow_logs } = session;
     let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
     reporter.report(Event::SessionStarted {
         project: settings.project.name.clone(),
@@ -108,7 +126,10 @@ pub async fn supervise(
     let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
     let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
 
-    let ending = supervisor.run(&mut signals, settled).await;
+    let ending = tokio::select! {
+        ending = supervisor.run(&mut signals) => ending,
+        () = unread.cancelled() => Ending { name: "the output was closed", number: SIGPIPE },
+    };
     reporter.report(Event::Stopping { cause: ending.name.to_owned() });
     let settings = Arc::clone(supervisor.settings());
     // A second SIGINT means: now.

@@ -82,7 +82,6 @@ impl Words {
                 format!("{} {} {}", self.name(target), paint.warn("waiting:"), printable(reason, false))
             }
             // Nothing had to be done for it.
-            Event::Ready { duration_ms: None, .. } => return None,
             Event::Ready { target, duration_ms: Some(after), .. } => {
                 format!("{} {} in {}", self.name(target), paint.good("ready"), duration(*after))
             }
@@ -96,7 +95,8 @@ impl Words {
             Event::Unchanged { target, container } => {
                 format!("{} {} {}", self.name(target), paint.dim("unchanged"), paint.dim(container))
             }
-            Event::Started { .. } => return None,
+            // Said by the action that made it so, or by what follows.
+            Event::Ready { duration_ms: None, .. } | Event::Started { .. } => return None,
             Event::Reloaded { target, duration_ms, order } => {
                 let order = paint.dim(format_args!("({order})"));
                 format!("{} {} in {} {order}", self.name(target), paint.good("reloaded"), duration(*duration_ms))

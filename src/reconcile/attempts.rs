@@ -112,9 +112,9 @@ mod tests {
         attempts.failed("a", "x", now, SETTINGS);
         attempts.started("a", now);
         assert!(!attempts.is_down("a"));
-        assert_eq!(attempts.failed("a", "x", now + Duration::from_secs(59), SETTINGS).0, 2);
+        assert_eq!(attempts.failed("a", "x", now + SETTINGS.reset_after / 2, SETTINGS).0, 2);
         attempts.started("a", now);
-        assert_eq!(attempts.failed("a", "x", now + Duration::from_secs(60), SETTINGS).0, 1);
+        assert_eq!(attempts.failed("a", "x", now + SETTINGS.reset_after, SETTINGS).0, 1);
     }
 
     #[test]

@@ -1,0 +1,194 @@
+//! What came of what was begun: said, remembered, and a reason to look again.
+
+use std::{sync::Arc, time::Instant};
+
+use super::{Supervisor, memory::Spare};
+use crate::{
+    engine::{Engine, Images},
+    model::{TargetKind, target::UpdateOrder},
+    output::{ActionKind, Event, event::millis, follow::tail},
+    plan::{Change, Step, Subject},
+    reconcile::{
+        act::{Done, Failure, LOG_LINES},
+        ready::{Evidence, evidence},
+    },
+    trigger::Reload,
+};
+
+/// Something in the background ended.
+pub(super) struct Outcome {
+    pub(super) work: Work,
+    pub(super) began: Instant,
+    pub(super) result: Result<Done, Failure>,
+}
+
+/// What it was.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// A change of the plan.
+    Change(Change, ActionKind),
+    /// A reload because files changed.
+    Reload(Reload, ActionKind),
+    /// A kept container was put back.
+    PutBack(String),
+    /// A started container was asked whether it answers.
+    Probe {
+        /// The target.
+        target: String,
+        /// Its container.
+        container: String,
+    },
+    /// A spare was removed.
+    Spare,
+}
+
+impl<E: Engine, I: Images> Supervisor<E, I> {
+    pub(super) async fn ended(&mut self, outcome: Outcome) {
+        self.look_again = true;
+        let duration_ms = millis(outcome.began.elapsed());
+        match outcome.work {
+            Work::Change(change, kind) => self.change_ended(&change, kind, outcome.result, duration_ms),
+            Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
+            Work::PutBack(target) => {
+                self.release(&Subject::Target(target.clone()));
+                if let Err(failure) = outcome.result {
+                    self.reload_failed(target, failure);
+                }
+            }
+            Work::Probe { target, container } => self.probe_ended(&target, &container, outcome.result).await,
+            Work::Spare => {
+                if let Err(failure) = outcome.result {
+                    self.warn(format!("an old container could not be removed: {}", failure.message));
+                }
+            }
+        }
+    }
+
+    fn release(&mut self, subject: &Subject) {
+        self.working.remove(subject);
+        self.trigger.done(subject.name());
+    }
+
+    fn change_ended(&mut self, change: &Change, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
+        let target = change.subject.name().to_owned();
+        self.release(&change.subject);
+        match result {
+            Ok(done) => {
+                self.report(Event::ActionDone { target: target.clone(), action, duration_ms });
+                let with_image = matches!(
+                    change.step,
+                    Step::RefreshImage { .. } | Step::Create { image: Some(_) } | Step::Replace { image: Some(_), .. }
+                );
+                let memory = self.memory(&target);
+                memory.refresh &= !with_image;
+                memory.said = None;
+                self.runs(&target, done, true);
+            }
+            Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
+            // What is given up because the session ends is no failure.
+            Err(_) if self.executor.ending.is_cancelled() => {}
+            Err(failure) => {
+                let now = Instant::now();
+                let (_, wait) = self.attempts.failed(&target, &failure.message, now, self.settings.reconcile.backoff);
+                self.failed(&target, action, failure, Some(millis(wait)));
+            }
+        }
+    }
+
+    fn reload_ended(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
+        self.release(&Subject::Target(target.clone()));
+        match result {
+            Ok(done @ Done::Swapped { order, .. }) => {
+                self.runs(&target, done, false);
+                let order = match order {
+                    UpdateOrder::StartFirst => "start-first",
+                    UpdateOrder::StopFirst => "stop-first",
+                };
+                self.report(Event::Reloaded { target, duration_ms, order: order.into() });
+            }
+            Ok(_) => self.report(Event::ActionDone { target, action, duration_ms }),
+            Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
+            Err(failure) => self.reload_failed(target, failure),
+        }
+    }
+
+    fn reload_failed(&mut self, target: String, failure: Failure) {
+        if !self.executor.ending.is_cancelled() {
+            self.report(Event::ReloadFailed { target, error: failure.message, log: failure.log });
+        }
+    }
+
+    async fn probe_ended(&mut self, target: &str, container: &str, result: Result<Done, Failure>) {
+        let memory = self.memory(target);
+        memory.probing = false;
+        if memory.current.as_deref() != Some(container) {
+            // Another one stands for the target by now.
+            return;
+        }
+        let Err(failure) = result else { return };
+        if self.executor.ending.is_cancelled() || self.died.contains(container) {
+            return;
+        }
+        self.memory(target).unanswered = Some(failure.message.clone());
+        let log = tail(&self.executor.engine, container, LOG_LINES).await;
+        self.failed(target, ActionKind::Start, Failure { log, ..failure }, None);
+    }
+
+    /// A container runs for the target. `probe`: nobody has asked yet whether it answers.
+    fn runs(&mut self, name: &str, done: Done, probe: bool) {
+        let (container, spare) = match done {
+            Done::Started { container } => (container, None),
+            Done::Swapped { container, spare, .. } => (container, spare),
+            Done::Unchanged | Done::Finished => return,
+        };
+        let now = Instant::now();
+        self.attempts.started(name, now);
+        let settings = Arc::clone(&self.settings);
+        let memory = self.memory(name);
+        memory.begins_with(&container);
+        let Some(target) = settings.project.targets.get(name) else { return };
+        let asked = match &target.kind {
+            TargetKind::Run(run) => evidence(target, run),
+            _ => Evidence::Running,
+        };
+        if let Some(old) = spare {
+            let spare = Spare { old, new: container, until: now + target.update.monitor };
+            if let Some(replaced) = memory.spare.replace(spare) {
+                self.discard(replaced);
+            }
+        } else if probe && asked != Evidence::Running {
+            memory.awaited = Some(now);
+            if asked != Evidence::Health && !std::mem::replace(&mut memory.probing, true) {
+                let executor = Arc::clone(&self.executor);
+                let limit = target.mcp.startup_timeout;
+                let work = Work::Probe { target: name.to_owned(), container: container.clone() };
+                self.spawn(
+                    work,
+                    async move { executor.ready(&container, asked, limit).await.map(|()| Done::Finished) },
+                );
+            }
+        }
+    }
+
+    /// Removes a container that was kept and is not needed any more.
+    pub(super) fn discard(&mut self, spare: Spare) {
+        let executor = Arc::clone(&self.executor);
+        self.spawn(Work::Spare, async move {
+            executor.engine.remove(&spare.old).await?;
+            Ok(Done::Finished)
+        });
+    }
+
+    /// The same failure again and again is said once, until something else happens.
+    fn failed(&mut self, name: &str, action: ActionKind, failure: Failure, retry_ms: Option<u64>) {
+        let memory = self.memory(name);
+        memory.ready = false;
+        if memory.said.as_ref() == Some(&failure.message) {
+            return;
+        }
+        memory.said = Some(failure.message.clone());
+        let target = name.to_owned();
+        let Failure { message: error, hint, log, .. } = failure;
+        self.report(Event::ActionFailed { target, action, error, hint, log, retry_ms });
+    }
+}

@@ -1,0 +1,178 @@
+//! What happens outside: the engine's events, saved files, an edited configuration.
+
+use std::{path::Path, sync::Arc, time::Instant};
+
+use super::{Supervisor, ended::Work};
+use crate::{
+    engine::{Engine, EngineEvent, Images, resume::Update},
+    model::{
+        Settings, WatchSettings,
+        labels::{SESSION, TARGET},
+        settings::WatchAction,
+    },
+    output::{ActionKind, Event, follow::Start},
+    plan::{Subject, scope},
+    reconcile::attempts::Attempts,
+    trigger::{Changes, Rules},
+};
+
+impl<E: Engine, I: Images> Supervisor<E, I> {
+    pub(super) fn engine_update(&mut self, update: Update) {
+        match update {
+            Update::Event(event) => self.engine_event(event),
+            Update::Lost(error) => self.lose_engine(&error.to_string()),
+            Update::Back(containers) => {
+                // What ended or began meanwhile had no event: everything is looked at again.
+                self.retry_engine = None;
+                self.look_again = true;
+                let session = self.executor.owner.session.to_string();
+                for container in containers.iter().filter(|found| found.labels.get(SESSION) == Some(&session)) {
+                    if let (Some(followers), Some(target)) = (&self.followers, container.labels.target()) {
+                        followers.follow(target, &container.id, Start::Beginning);
+                    }
+                    let _ = self.executor.nudges.send(container.id.clone());
+                }
+            }
+        }
+    }
+
+    fn engine_event(&mut self, event: EngineEvent) {
+        // Health checks run a command each time; only their verdicts matter.
+        if event.action.starts_with("exec_") || matches!(event.action.as_str(), "attach" | "detach" | "top" | "resize")
+        {
+            return;
+        }
+        let target = event.attributes.get(TARGET);
+        let busy = target.is_some_and(|target| self.is_working_on(target));
+        let mine = event.attributes.get(SESSION) == Some(self.executor.owner.session.to_string().as_str());
+        match event.action.as_str() {
+            "start" if mine => {
+                if let (Some(followers), Some(target)) = (&self.followers, target) {
+                    followers.follow(target, &event.id, Start::Beginning);
+                }
+            }
+            "kill" | "stop" if mine && !busy => {
+                self.stopped_outside.insert(event.id.clone());
+            }
+            "die" => {
+                self.died.insert(event.id.clone());
+            }
+            "destroy" => {
+                self.stopped_outside.remove(&event.id);
+            }
+            _ => {}
+        }
+        // Nobody listens while nothing is being waited for.
+        let _ = self.executor.nudges.send(event.id);
+        // What is being worked on is looked at when the work ends.
+        self.look_again |= !busy;
+    }
+
+    /// Files were saved: the configuration's own, or those that a target runs on.
+    pub(super) async fn files_changed(&mut self, changes: &Changes) {
+        for warning in &changes.warnings {
+            self.warn(warning.clone());
+        }
+        let mut edited = Vec::new();
+        let rules = Arc::clone(&self.rules);
+        for path in rules.inputs().iter().filter(|path| changes.rescan || changes.paths.contains_key(*path)) {
+            if self.inputs.changed(path, std::fs::read(path).ok().as_deref()) {
+                edited.push(self.shown(path));
+            }
+        }
+        if !edited.is_empty() {
+            self.read_settings(edited).await;
+        }
+        self.trigger.changed(Instant::now(), changes);
+        self.start_reloads();
+    }
+
+    /// Begins the reloads that are due.
+    pub(super) fn start_reloads(&mut self) {
+        for reload in self.trigger.poll(Instant::now()) {
+            let target = reload.target.clone();
+            let rebuild = reload.action == WatchAction::Rebuild;
+            let action = if rebuild { ActionKind::Rebuild } else { ActionKind::Restart };
+            self.report(Event::FilesChanged {
+                target: target.clone(),
+                path: reload.first_path.as_ref().map(|path| self.shown(path)).unwrap_or_default(),
+                count: reload.count,
+                action,
+            });
+            let down = self.attempts.is_down(&target);
+            let memory = self.memory(&target);
+            let Some(old) = memory.current.clone().filter(|_| !down) else {
+                // It does not run: what changed may be what it needs to. The plan starts it.
+                memory.refresh |= rebuild;
+                self.trigger.done(&target);
+                self.attempts.forget(&target);
+                self.look_again = true;
+                continue;
+            };
+            let spare = memory.spare.take();
+            self.working.insert(Subject::Target(target.clone()), action);
+            if let Some(spare) = spare {
+                self.discard(spare);
+            }
+            let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&self.settings));
+            self.spawn(Work::Reload(reload, action), async move {
+                executor.reload(&settings.project, &target, rebuild, &old).await
+            });
+        }
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.settings.project.folder).unwrap_or(path).display().to_string()
+    }
+
+    /// The configuration was edited: read it again; what has errors leaves the last good one in force.
+    async fn read_settings(&mut self, files: Vec<String>) {
+        let settings = match (self.load)() {
+            Ok(settings) => settings,
+            Err(error) => return self.report(Event::ConfigInvalid { error: error.message }),
+        };
+        let (old, new) = (&self.settings.project.name, &settings.project.name);
+        if old != new {
+            let error = format!("the project's name changed from {old} to {new}: end this session and start it again");
+            return self.report(Event::ConfigInvalid { error });
+        }
+        self.report(Event::ConfigReloaded { files });
+        for message in settings.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
+            self.warn(message.clone());
+        }
+        self.settings = Arc::new(settings);
+        // Failures and holds may have come from what was just edited.
+        self.attempts = Attempts::default();
+        for memory in self.targets.values_mut() {
+            memory.said = None;
+        }
+        self.settled = None;
+        self.look_again = true;
+        self.watch().await;
+    }
+
+    /// Watches what the settings in force ask for, and the configuration's own files.
+    pub(super) async fn watch(&mut self) {
+        let mut settings = Settings::clone(&self.settings);
+        let meant = scope(&settings.project, &self.options.targets).ok().flatten();
+        for (name, target) in &mut settings.project.targets {
+            if !self.options.watch || meant.as_ref().is_some_and(|meant| !meant.contains(name)) {
+                let nothing =
+                    WatchSettings { paths: Vec::new(), auto: false, rules: Vec::new(), ..target.watch.clone() };
+                target.watch = nothing;
+            }
+        }
+        self.rules = Arc::new(Rules::new(&settings, self.options.home.as_deref()));
+        let rules = Arc::clone(&self.rules);
+        for path in rules.inputs().iter().filter(|path| !self.inputs.knows(path)).collect::<Vec<_>>() {
+            self.inputs.remember(path, std::fs::read(path).ok().as_deref());
+        }
+        for warning in rules.targets().iter().flat_map(|target| &target.warnings) {
+            if self.warned.insert(warning.clone()) {
+                self.warn(warning.clone());
+            }
+        }
+        self.trigger.set_rules(Arc::clone(&rules));
+        self.watcher.set(Arc::clone(&rules), rules.inputs().clone()).await;
+    }
+}

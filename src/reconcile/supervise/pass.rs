@@ -1,0 +1,268 @@
+//! One pass: observe, plan, begin what can be begun, and tell where the project stands.
+
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
+
+use super::{Supervisor, ended::Work, memory::Spare};
+use crate::{
+    engine::{Engine, Images},
+    model::{Health, Observed, State, target::Condition},
+    output::{ActionKind, Event, event::millis, follow::tail},
+    plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
+    reconcile::{
+        act::{Done, LOG_LINES},
+        observe::{observe, owners},
+    },
+    session::process::ThisHost,
+};
+
+/// Where the project stands once nothing is in progress.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// Targets that can be relied on.
+    ready: Vec<String>,
+    /// Targets that can't, and why.
+    held: Vec<(String, String)>,
+}
+
+impl<E: Engine, I: Images> Supervisor<E, I> {
+    pub(super) async fn pass(&mut self) {
+        self.look_again = false;
+        self.next_resync = Instant::now() + self.settings.reconcile.interval;
+        let mut observed = match observe(&self.executor.engine, &self.settings.project, false).await {
+            Ok(observed) => observed,
+            Err(error) => return self.lose_engine(&error.to_string()),
+        };
+        if std::mem::take(&mut self.lost) {
+            self.report(Event::EngineBack);
+        }
+        self.look_closer(&mut observed).await;
+        let owners = owners(&observed, Some(&self.executor.owner), &self.here, &ThisHost);
+        self.note_ends(&observed, &owners).await;
+        let spare = |id: &String| {
+            self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
+        };
+        observed.containers.retain(|container| !spare(&container.id));
+        let plan = plan(&self.settings.project, &observed, &self.situation(owners));
+        self.begin(&plan);
+        self.assess(&plan, &observed);
+    }
+
+    fn situation(&self, owners: BTreeMap<String, Ownership>) -> Situation {
+        let project = &self.settings.project;
+        let named = |pick: fn(&super::Memory) -> bool| {
+            self.targets.iter().filter(|(_, memory)| pick(memory)).map(|(name, _)| name.clone()).collect()
+        };
+        // A named target may have left the file meanwhile: what is left of the names is meant.
+        let left = || project.targets.keys().filter(|name| self.options.targets.contains(name)).cloned().collect();
+        Situation {
+            owners,
+            busy: self
+                .working
+                .keys()
+                .filter(|subject| matches!(subject, Subject::Target(_)))
+                .map(|subject| subject.name().to_owned())
+                .collect(),
+            scope: scope(project, &self.options.targets).unwrap_or_else(|_| Some(left())),
+            refresh: named(|memory| memory.refresh),
+            backoff: self.attempts.backoff(Instant::now()),
+            made: named(|memory| memory.made),
+            on_drift: self.settings.reconcile.on_drift,
+            prune: self.settings.reconcile.prune || self.options.remove_orphans,
+        }
+    }
+
+    /// An engine tells of a container's end before its list does (20.10: the list says "running"
+    /// when it is asked between the two). Inspecting waits until the end is over.
+    async fn look_closer(&mut self, observed: &mut Observed) {
+        let died = std::mem::take(&mut self.died);
+        for container in observed.containers.iter_mut().filter(|container| died.contains(&container.id)) {
+            match self.executor.engine.inspect(&container.id).await {
+                Ok(Some(details)) if !details.running => container.state = State::Exited(details.exit_code),
+                Ok(Some(_)) => {}
+                Ok(None) => container.state = State::Removing,
+                Err(error) => return self.lose_engine(&error.to_string()),
+            }
+        }
+    }
+
+    /// Counts containers that ended by themselves, and puts kept ones back where the new one ended too soon.
+    async fn note_ends(&mut self, observed: &Observed, owners: &BTreeMap<String, Ownership>) {
+        for container in &observed.containers {
+            let (State::Exited(code), Some(target)) = (&container.state, container.labels.target()) else { continue };
+            let stands = self.targets.get(target).is_some_and(|memory| memory.current.as_ref() == Some(&container.id));
+            if !stands
+                || owners.get(&container.id) != Some(&Ownership::Mine)
+                || self.is_working_on(target)
+                || self.attempts.is_down(target)
+                || self.is_done(target, *code)
+                || self.stopped_outside.remove(&container.id)
+            {
+                continue;
+            }
+            if let Some(spare) = self.memory(target).spare.take_if(|spare| spare.new == container.id) {
+                self.put_back(target, spare);
+                continue;
+            }
+            let reason = code.map_or_else(|| "it ended".to_owned(), |code| format!("it ended with exit code {code}"));
+            let (failures, wait) =
+                self.attempts.failed(target, &reason, Instant::now(), self.settings.reconcile.backoff);
+            self.memory(target).ready = false;
+            let log = tail(&self.executor.engine, &container.id, LOG_LINES).await;
+            let (target, exit_code) = (target.to_owned(), *code);
+            self.report(Event::Crashed { target, exit_code, failures, retry_ms: millis(wait), log });
+        }
+    }
+
+    /// Whether the target has done what it was there for: others wait for its good end.
+    fn is_done(&self, target: &str, code: Option<i64>) -> bool {
+        let wait_for_its_end =
+            |other: &crate::model::Target| other.depends_on.get(target) == Some(&Condition::CompletedSuccessfully);
+        code == Some(0) && self.settings.project.targets.values().any(wait_for_its_end)
+    }
+
+    fn put_back(&mut self, target: &str, spare: Spare) {
+        let (executor, settings, target) = (Arc::clone(&self.executor), Arc::clone(&self.settings), target.to_owned());
+        self.working.insert(Subject::Target(target.clone()), ActionKind::Replace);
+        self.trigger.busy(&target);
+        self.memory(&target).begins_with(&spare.old);
+        self.spawn(Work::PutBack(target.clone()), async move {
+            match settings.project.targets.get(&target) {
+                Some(target) => executor.put_back(&settings.project, target, &spare.new, &spare.old).await,
+                None => Ok(Done::Unchanged),
+            }
+        });
+    }
+
+    /// Begins everything that can be begun.
+    fn begin(&mut self, plan: &Plan) {
+        for change in plan.actions().filter(|change| change.waits.is_empty()) {
+            if self.working.contains_key(&change.subject) {
+                // It has another change in this plan; this one's turn comes with the next pass.
+                continue;
+            }
+            let (kind, name) = (kind(change), change.subject.name());
+            self.report(Event::ActionStarted { target: name.to_owned(), action: kind, cause: change.cause.clone() });
+            self.trigger.busy(name);
+            if matches!(change.step, Step::Create { .. } | Step::Replace { .. } | Step::Start { .. }) {
+                // What begins now sees the files as they are.
+                self.trigger.forget(name);
+            }
+            self.working.insert(change.subject.clone(), kind);
+            let (executor, settings, change) = (Arc::clone(&self.executor), Arc::clone(&self.settings), change.clone());
+            self.spawn(Work::Change(change.clone(), kind), async move {
+                executor.carry_out(&settings.project, &change).await
+            });
+        }
+    }
+
+    /// Tells what became ready and what is held, and whether anything is still in progress.
+    fn assess(&mut self, plan: &Plan, observed: &Observed) {
+        let mut settled = Settled::default();
+        let mut acting = !self.working.is_empty();
+        let mut awaiting = false;
+        let mut waiting = Vec::new();
+        for change in &plan.changes {
+            let name = change.subject.name().to_owned();
+            match (&change.subject, &change.step) {
+                (Subject::Target(_), Step::Same { container: Some(id), ready }) => {
+                    let health =
+                        observed.containers.iter().find(|container| container.id == *id).map(|found| found.health);
+                    let cause = if change.cause.is_empty() { "its health check says unhealthy" } else { &change.cause };
+                    match self.stands(&name, id, *ready, health == Some(Health::Starting), cause) {
+                        Standing::Ready => settled.ready.push(name),
+                        Standing::Awaited => awaiting = true,
+                        Standing::Not(reason) => settled.held.push((name, reason)),
+                    }
+                }
+                (_, Step::Same { .. }) => {}
+                (_, Step::Hold { .. }) => {
+                    self.memory(&name).ready = false;
+                    // A failure was told when it happened; other holds are told here, once.
+                    if !self.attempts.is_down(&name) {
+                        self.say_held(&name, &change.cause);
+                    }
+                    settled.held.push((name, change.cause.clone()));
+                }
+                _ if change.waits.is_empty() => acting = true,
+                _ => waiting.push((name, change.waits.join(", "))),
+            }
+        }
+        // Whoever waits, waits for something that moves, or for something that does not come by itself.
+        let moving = acting || awaiting;
+        if !acting && (waiting.is_empty() || !moving) && !std::mem::replace(&mut self.told_started, true) {
+            let running = self.targets.values().filter(|memory| memory.current.is_some()).count();
+            self.report(Event::Started { running });
+        }
+        if moving {
+            self.settled = None;
+            return;
+        }
+        for (name, waits) in waiting {
+            self.say_held(&name, &waits);
+            settled.held.push((name, waits));
+        }
+        if self.settled.as_ref() != Some(&settled) {
+            let (ready, held) = (settled.ready.len(), settled.held.len());
+            self.report(Event::Settled { ready, held, duration_ms: millis(self.began.elapsed()) });
+            self.settled = Some(settled);
+        }
+    }
+
+    /// How a target stands whose container is as asked.
+    fn stands(&mut self, name: &str, container: &str, ready: bool, starting: bool, cause: &str) -> Standing {
+        let memory = self.memory(name);
+        memory.made = true;
+        memory.current = Some(container.to_owned());
+        if memory.probing || starting {
+            return Standing::Awaited;
+        }
+        if let Some(reason) = &memory.unanswered {
+            return Standing::Not(reason.clone());
+        }
+        memory.said = None;
+        if !ready {
+            memory.ready = false;
+            return Standing::Not(cause.to_owned());
+        }
+        if !std::mem::replace(&mut memory.ready, true) {
+            let duration_ms = memory.awaited.take().map(|since| millis(since.elapsed()));
+            let (target, container) = (name.to_owned(), short(container).to_owned());
+            self.report(Event::Ready { target, container, duration_ms });
+        }
+        Standing::Ready
+    }
+
+    fn say_held(&mut self, name: &str, reason: &str) {
+        let said = &mut self.memory(name).said;
+        if said.as_deref() != Some(reason) {
+            *said = Some(reason.to_owned());
+            self.report(Event::Held { target: name.to_owned(), reason: reason.to_owned() });
+        }
+    }
+}
+
+enum Standing {
+    /// It can be relied on.
+    Ready,
+    /// Its own word is still waited for.
+    Awaited,
+    /// It can't be relied on.
+    Not(String),
+}
+
+fn kind(change: &Change) -> ActionKind {
+    match (&change.subject, &change.step) {
+        (Subject::Network(_), Step::Make) => ActionKind::CreateNetwork,
+        (Subject::Network(_), Step::Remove { .. }) => ActionKind::RemoveNetwork,
+        (Subject::Volume(_), Step::Remove { .. }) => ActionKind::RemoveVolume,
+        (Subject::Volume(_), _) => ActionKind::CreateVolume,
+        (_, Step::RefreshImage { image: ImageAction::Build }) => ActionKind::Build,
+        (_, Step::RefreshImage { image: ImageAction::Pull }) => ActionKind::Pull,
+        (_, Step::Start { .. }) => ActionKind::Start,
+        (_, Step::Replace { .. }) => ActionKind::Replace,
+        (_, Step::Unpause { .. }) => ActionKind::Unpause,
+        (_, Step::Rename { .. }) => ActionKind::Rename,
+        (_, Step::Remove { .. }) => ActionKind::Remove,
+        _ => ActionKind::Create,
+    }
+}
