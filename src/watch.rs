@@ -8,7 +8,7 @@
 //! # How
 //!
 //! - **Own walk.** notify's recursive mode on Linux puts a watch on every folder, ignored ones too: a `target/` or
-//!   `node_modules/` with 10,000s of folders would cost as many watches and seconds of CPU. So [`tree`] walks by itself
+//!   `node_modules/` with 10,000s of folders would cost as many watches and seconds of CPU. So `tree` walks by itself
 //!   and watches only folders in which something can count, each by itself. A watch is set before its folder is
 //!   listed: what appears in between is seen twice, never missed. Where the system watches whole trees at no cost
 //!   (macOS, Windows) one recursive watch per root is set instead, and the same rules filter its events.
@@ -19,7 +19,7 @@
 //! - **Single files** (bind mounts of a file, `mcpmon.toml`, env files) are watched through their folder, because a
 //!   save by rename replaces the file; their content is compared, so that a touch is no change.
 //! - **A save is finished** when the file is closed after writing or renamed into place. A file that is still being
-//!   written, or is gone, counts only after [`settle::SETTLE`]: editors delete and write again. So even with a
+//!   written, or is gone, counts only after `settle::SETTLE` (50 ms): editors delete and write again. So even with a
 //!   delay of 0 one save is one reload.
 //! - **Nothing is bounded by dropping.** Both boxes hold each path once; past 100,000 paths they become one rescan.
 //!
