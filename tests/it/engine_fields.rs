@@ -46,9 +46,11 @@ fn comparable(value: &Value, spec: &ContainerSpec) -> BTreeMap<String, Value> {
         .filter(|(key, _)| spec.hostname.is_some() || *key != "Hostname")
         .filter_map(|(key, value)| Some((key.clone(), filled(value)?)))
         .collect();
-    // The CLI keeps its -v in a map: their order is chance.
-    if let Some(Value::Array(binds)) = fields.get_mut("Binds") {
-        binds.sort_by_key(ToString::to_string);
+    // The CLI keeps these in maps: their order is chance.
+    for key in ["Binds", "Env"] {
+        if let Some(Value::Array(items)) = fields.get_mut(key) {
+            items.sort_by_key(ToString::to_string);
+        }
     }
     fields
 }
@@ -268,8 +270,9 @@ async fn bind_mounts_and_volumes() {
     ];
     let found = same_as_the_cli(&corner, "api", &spec, &flags).await;
     let id = found["Id"].as_str().unwrap();
+    let mut events = corner.events();
     corner.docker.start(id).await.unwrap();
-    corner.docker.stop(id, Duration::from_secs(10)).await.unwrap();
+    events.action(id, "die").await;
     assert_eq!(std::fs::read_to_string(made.join("file")).unwrap().trim(), "text", "the missing folder was made");
 }
 

@@ -9,7 +9,7 @@ use mcpmon::{
 };
 use tokio::{io::AsyncWriteExt, time::Instant};
 
-use crate::support::{Corner, DEADLINE, IMAGE, docker, spec};
+use crate::support::{Corner, DEADLINE, Events, IMAGE, docker, spec};
 
 #[tokio::test]
 async fn a_container_lives_from_create_to_remove() {
@@ -180,10 +180,9 @@ async fn events_since_a_time_are_given_again() {
     let die = events.action(&id, "die").await;
     assert_eq!(die.attributes.get("exitCode"), Some("7"));
 
-    let again = corner.docker.events((labels::PROJECT, Some(&corner.project)), Some(die.time));
-    let first =
-        tokio::time::timeout(DEADLINE, again.take(1).collect::<Vec<_>>()).await.expect("the past comes at once");
-    assert_eq!(first.into_iter().next().unwrap().unwrap(), die, "inclusive to the nanosecond");
+    let mut again = Events(corner.docker.events((labels::PROJECT, Some(&corner.project)), Some(die.time)));
+    let first = again.wait("the past", |event| event.kind == "container").await;
+    assert_eq!(first, die, "inclusive to the nanosecond");
 }
 
 #[tokio::test]
