@@ -76,3 +76,46 @@ fn path(request: &Request, json: bool) -> String {
 fn pretty(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run_in(folder: &std::path::Path, command: &ConfigCommand, format: Format) -> Result<String> {
+        let system = folder.join("etc.toml");
+        let request = Request { folder: folder.to_owned(), system, ..Request::default() };
+        let mut out = Vec::new();
+        run(command, &request, format, &mut out)?;
+        Ok(String::from_utf8(out).unwrap().replace(folder.to_str().unwrap(), "FOLDER"))
+    }
+
+    #[test]
+    fn tells_what_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |command, format| run_in(folder.path(), &command, format).unwrap();
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        assert_eq!(
+            text(ConfigCommand::Path, Format::Text),
+            "missing  system   FOLDER/etc.toml\nmissing  project  FOLDER/mcpmon.toml\n"
+        );
+        let error = run_in(folder.path(), &ConfigCommand::Check, Format::Text).unwrap_err();
+        assert_eq!(error.kind.exit_code(), 78);
+
+        std::fs::write(folder.path().join("mcpmon.toml"), "targets.a.image = 'x'\ntargets.b.image = 'y'\n").unwrap();
+        assert_eq!(text(ConfigCommand::Check, Format::Text), "ok: FOLDER/mcpmon.toml, 2 targets\n");
+        assert_eq!(
+            text(ConfigCommand::Path, Format::Text),
+            "missing  system   FOLDER/etc.toml\nread     project  FOLDER/mcpmon.toml\nmissing  local    FOLDER/mcpmon.local.toml\n"
+        );
+        assert!(
+            text(ConfigCommand::Show { origin: true }, Format::Text).contains("image = \"x\"  # mcpmon.toml:1:11\n")
+        );
+        let shown: serde_json::Value =
+            serde_json::from_str(&text(ConfigCommand::Show { origin: false }, Format::Json)).unwrap();
+        assert_eq!(shown["targets"]["b"]["image"], "y");
+        let why: serde_json::Value =
+            serde_json::from_str(&text(ConfigCommand::Why { key: "watch.delay".into() }, Format::Json)).unwrap();
+        assert_eq!(why, json!([{ "key": "watch.delay", "value": "100ms", "origin": "default", "replaced": [] }]));
+        assert!(text(ConfigCommand::Schema, Format::Text).contains("\"title\": \"mcpmon.toml\""));
+    }
+}

@@ -92,9 +92,12 @@ impl Merged {
             value = next;
         }
         let index = match value {
-            Value::Dict(..) => self.layers.iter().position(|layer| {
-                layer.source != Source::Defaults && !own.0.is_empty() && layer.root.find(&own.0).is_some()
-            })?,
+            // What is inside a list came with it, whole.
+            Value::Dict(..) if own.0.iter().all(|segment| matches!(segment, Segment::Key(_))) => {
+                self.layers.iter().position(|layer| {
+                    layer.source != Source::Defaults && !own.0.is_empty() && layer.root.find(&own.0).is_some()
+                })?
+            }
             value => self.layer_of(value.tag())?,
         };
         let layer = &self.layers[index];

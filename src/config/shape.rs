@@ -36,7 +36,7 @@ pub enum Shape {
     Table(Table),
     /// One of these.
     AnyOf(Vec<Shape>),
-    /// Another shape by its name in [`Schema::named`].
+    /// Another shape, by its name in the schema.
     Named(String),
 }
 

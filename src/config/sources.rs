@@ -255,7 +255,7 @@ impl Sources<'_> {
                 fault.path = KeyPath(rest.to_vec());
             }
         }
-        let mut profiles = take_profiles(&mut root);
+        let mut profiles = take_profiles(&mut root, &mut faults);
         for root in profiles.values_mut().chain([&mut root]) {
             normalise(self.schema, root, lookup);
         }
@@ -309,19 +309,22 @@ impl Sources<'_> {
 }
 
 /// Takes `[profile]` out of a file's root.
-fn take_profiles(root: &mut Node) -> BTreeMap<String, Node> {
+fn take_profiles(root: &mut Node, faults: &mut Vec<Fault>) -> BTreeMap<String, Node> {
     let Data::Table(entries) = &mut root.data else { return BTreeMap::new() };
-    match entries.remove("profile") {
-        Some(Node { data: Data::Table(mut profiles), .. }) => {
-            for profile in profiles.values_mut() {
-                if let Data::Table(entries) = &mut profile.data {
-                    entries.remove("profile");
-                }
-            }
-            profiles
+    let Some(Node { data: Data::Table(mut profiles), .. }) = entries.remove("profile") else { return BTreeMap::new() };
+    for (name, profile) in &mut profiles {
+        if let Data::Table(entries) = &mut profile.data
+            && let Some(inner) = entries.remove("profile")
+        {
+            faults.push(Fault {
+                path: KeyPath::default().key("profile").key(name.clone()),
+                span: inner.key,
+                message: "a profile can't hold profiles".to_owned(),
+                help: Some("give several: --profile A,B".to_owned()),
+            });
         }
-        _ => BTreeMap::new(),
     }
+    profiles
 }
 
 /// The bytes of a line, counted from 1.

@@ -693,26 +693,23 @@ fn shows_every_value_with_its_origin() {
     assert_eq!(loaded.why("targets.api.user").unwrap_err().message, "`targets.api.user` is not set");
 }
 
-/// `load` stands on the path of a command that takes 60 ms: this prints what it takes (`--no-capture`).
 #[test]
-fn fifty_targets_load_in_milliseconds() {
-    let target = |number: usize| {
-        "[targets.t$]\nimage = 'acme/t$:${TAG:-1}'\ncommand = ['serve', '--stdio']\n\
-         environment = { LOG_LEVEL = 'debug', N = $ }\nlabels = { a = 'b' }\nhealthcheck = { test = ['CMD', 'x'], interval = '10s' }\n\
-         mcp.transport = 'stdio'\nports = ['127.0.0.1:30$:80']\n[[targets.t$.develop.watch]]\npath = '.'\naction = 'restart'\n"
-            .replace("${", "\u{0}")
-            .replace('$', &(number + 10).to_string())
-            .replace('\u{0}', "${")
-    };
-    let text: String = (0..50).map(target).collect();
-    let project = Project::new(&text);
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        let start = std::time::Instant::now();
-        assert_eq!(project.load().settings.project.targets.len(), 50);
-        times.push(start.elapsed());
-    }
-    println!("first with the schema, then without: {times:?}");
+fn an_item_is_shown_in_the_layer_that_it_came_from() {
+    let rule = |action: &str| format!("[targets.api.develop]\nwatch = [{{ path = '.', action = '{action}' }}]\n");
+    let project = Project::new(&format!("{API}{}", rule("restart")))
+        .file("project/mcpmon.local.toml", &rule("${A}"))
+        .variables(&[("A", "sync")]);
+    assert!(project.load_errors().contains("mcpmon.local.toml:2:"), "{}", project.load_errors());
+}
+
+#[test]
+fn profiles_do_not_nest() {
+    let project = Project::new("[targets.api]\nimage = 'a'\n[profile.ci.profile.x]\nname = 'y'\n");
+    assert!(
+        project.errors().starts_with("error: a profile can't hold profiles\n --> mcpmon.toml:3:13\n"),
+        "{}",
+        project.errors()
+    );
 }
 
 proptest::proptest! {
