@@ -39,7 +39,7 @@ pub struct GlobalArgs {
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Say more; twice or three times for more still [env: MCPMON_VERBOSE]
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// error, warn, info, debug or trace [env: MCPMON_LOG_LEVEL]
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -217,4 +217,14 @@ pub enum ConfigCommand {
     Schema,
     /// Print the files that are read, in order
     Path,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
 }

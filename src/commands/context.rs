@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::detach::SUPERVISOR;
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
     config::{Loaded, Override, Request, load},
@@ -30,6 +31,8 @@ impl Context {
     /// Reads the process's surroundings.
     pub fn new(global: GlobalArgs) -> Result<Self> {
         let environment = std::env::vars_os()
+            // What mcpmon tells its own supervisor is no setting.
+            .filter(|(key, _)| key != SUPERVISOR)
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let folder = std::env::current_dir()

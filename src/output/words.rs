@@ -1,7 +1,7 @@
 //! Each [`Event`] as a line that a person likes to read: names first, then what happened; what belongs to
 //! it is indented below. Pure; it must not know whether a terminal, a pipe or a file takes the line.
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     ActionKind, Event,
@@ -17,7 +17,9 @@ pub struct Words {
     palette: Palette,
     width: usize,
     watching: bool,
-    settled: bool,
+    settled: Option<(usize, usize)>,
+    /// Targets whose failure was told: trying again and again is not worth a line each time.
+    failing: BTreeSet<String>,
 }
 
 impl Words {
@@ -30,7 +32,8 @@ impl Words {
             palette: Palette::new(targets.iter().map(String::as_str)),
             width: 0,
             watching,
-            settled: false,
+            settled: None,
+            failing: BTreeSet::new(),
         };
         words.widen(targets);
         words
@@ -62,6 +65,11 @@ impl Words {
                 self.widen(targets);
                 paint.dim(format_args!("{project}: {}, pid {pid}", count(targets.len(), "target")))
             }
+            Event::ActionStarted { target, .. } | Event::ActionProgress { target, .. }
+                if self.failing.contains(target) =>
+            {
+                return None;
+            }
             Event::ActionStarted { target, action, cause } => {
                 let cause = if cause.is_empty() { String::new() } else { format!(" ({})", printable(cause, false)) };
                 format!("{} {}{}", self.name(target), action.gerund(), paint.dim(cause))
@@ -70,9 +78,11 @@ impl Words {
                 format!("{} {}: {}", self.name(target), action.gerund(), printable(line, paint.is_on()))
             }
             Event::ActionDone { target, action, duration_ms } => {
+                self.failing.remove(target);
                 format!("{} {} in {}", self.name(target), paint.good(action.past()), duration(*duration_ms))
             }
             Event::ActionFailed { target, action, error, hint, log, retry_ms } => {
+                self.failing.insert(target.clone());
                 let mut text =
                     format!("{} {}", self.name(target), paint.bad(format_args!("{} failed", action.gerund())));
                 self.failure(&mut text, error, log, hint.as_deref(), *retry_ms);
@@ -116,7 +126,10 @@ impl Words {
                 text
             }
             Event::Log { target, line, .. } => self.log(target, line),
-            Event::ConfigReloaded { files } => format!("{} read again", files.join(", ")),
+            Event::ConfigReloaded { files } => {
+                self.failing.clear();
+                format!("{} read again", files.join(", "))
+            }
             Event::ConfigInvalid { error } => {
                 let note = paint.warn("the last good configuration stays in force");
                 format!("{}\n{note}", error.trim_end())
@@ -134,6 +147,7 @@ impl Words {
                     format!("{} {message}", paint.warn("warning:"))
                 }
             }
+            Event::Settled { ready, held, .. } if self.settled == Some((*ready, *held)) => return None,
             Event::Settled { ready, held, duration_ms } => self.settled(*ready, *held, *duration_ms),
             Event::Stopping { cause } => format!("stopping ({cause})"),
             Event::Stopped { removed, left } => {
@@ -148,7 +162,7 @@ impl Words {
 
     /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once.
     fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> String {
-        let first = !std::mem::replace(&mut self.settled, true);
+        let first = self.settled.replace((ready, held)).is_none();
         let paint = self.paint;
         let mut text = format!("{} ready", count(ready, "target"));
         if held == 0 {
