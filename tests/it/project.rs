@@ -416,8 +416,10 @@ impl EngineLog {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (_, line) =
-                self.lines.recv_timeout(left).unwrap_or_else(|_| panic!("the engine's event about {mark} did not come"));
+            let (_, line) = self
+                .lines
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("the engine's event about {mark} did not come"));
             let event: Value = serde_json::from_str(&line).expect("an event");
             if event["Actor"]["ID"] == mark {
                 break;
