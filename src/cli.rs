@@ -39,7 +39,7 @@ pub struct GlobalArgs {
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Say more; twice or three times for more still [env: MCPMON_VERBOSE]
-    #[arg(long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// error, warn, info, debug or trace [env: MCPMON_LOG_LEVEL]
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -139,6 +139,10 @@ pub struct DownArgs {
     /// Remove the project's volumes too
     #[arg(short, long)]
     pub volumes: bool,
+    /// Say more [env: MCPMON_VERBOSE]
+    // The global flag of that id without its short form: here `-v` are the volumes, as with `docker compose down`.
+    #[arg(long = "verbose", id = "verbose", action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub more: u8,
 }
 
 /// `mcpmon plan`.
@@ -221,10 +225,26 @@ pub enum ConfigCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
 
     #[test]
-    fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+    fn the_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn of_down_alone_v_are_the_volumes() {
+        let parse = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            let Some(Command::Down(down)) = cli.command else { panic!("{line}") };
+            (down.volumes, cli.global.verbose)
+        };
+        assert_eq!(parse("mcpmon down"), (false, 0));
+        assert_eq!(parse("mcpmon down -v"), (true, 0));
+        assert_eq!(parse("mcpmon down --verbose"), (false, 1));
+        assert_eq!(parse("mcpmon -vv down"), (false, 2));
+        assert_eq!(parse("mcpmon -v down -v"), (true, 1));
     }
 }
