@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use super::detach::SUPERVISOR;
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
     config::{Loaded, Override, Request, load},
@@ -31,6 +32,8 @@ impl Context {
     pub fn new(global: GlobalArgs) -> Result<Self> {
         let environment = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+            // Between mcpmon and itself: nobody set it, so nobody is to hear of it, and no child needs it.
+            .filter(|(key, _)| key != SUPERVISOR)
             .collect();
         let folder = std::env::current_dir()
             .map_err(|error| Error::failed("the current folder can't be used").caused_by(error))?;
