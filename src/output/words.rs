@@ -17,7 +17,8 @@ pub struct Words {
     palette: Palette,
     width: usize,
     watching: bool,
-    settled: bool,
+    /// Targets that were ready and held when it was last told.
+    settled: Option<(usize, usize)>,
 }
 
 impl Words {
@@ -30,7 +31,7 @@ impl Words {
             palette: Palette::new(targets.iter().map(String::as_str)),
             width: 0,
             watching,
-            settled: false,
+            settled: None,
         };
         words.widen(targets);
         words
@@ -134,7 +135,11 @@ impl Words {
                     format!("{} {message}", paint.warn("warning:"))
                 }
             }
-            Event::Settled { ready, held, duration_ms } => self.settled(*ready, *held, *duration_ms),
+            // Told once for each state of things: what led back to it has been told itself.
+            Event::Settled { ready, held, duration_ms } if self.settled != Some((*ready, *held)) => {
+                self.settled(*ready, *held, *duration_ms)
+            }
+            Event::Settled { .. } => return None,
             Event::Stopping { cause } => format!("stopping ({cause})"),
             Event::Stopped { removed, left } => {
                 let left = match left {
@@ -148,7 +153,7 @@ impl Words {
 
     /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once.
     fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> String {
-        let first = !std::mem::replace(&mut self.settled, true);
+        let first = self.settled.replace((ready, held)).is_none();
         let paint = self.paint;
         let mut text = format!("{} ready", count(ready, "target"));
         if held == 0 {
