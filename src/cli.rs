@@ -139,6 +139,10 @@ pub struct DownArgs {
     /// Remove the project's volumes too
     #[arg(short, long)]
     pub volumes: bool,
+    /// Say more [env: MCPMON_VERBOSE]
+    // The global flag of that id without its short form: here `-v` are the volumes, as with `docker compose down`.
+    #[arg(long = "verbose", id = "verbose", action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub more: u8,
 }
 
 /// `mcpmon plan`.
@@ -217,4 +221,30 @@ pub enum ConfigCommand {
     Schema,
     /// Print the files that are read, in order
     Path,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command};
+
+    #[test]
+    fn the_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn of_down_alone_v_are_the_volumes() {
+        let parse = |line: &str| {
+            let cli = Cli::try_parse_from(line.split(' ')).expect(line);
+            let Some(Command::Down(down)) = cli.command else { panic!("{line}") };
+            (down.volumes, cli.global.verbose)
+        };
+        assert_eq!(parse("mcpmon down"), (false, 0));
+        assert_eq!(parse("mcpmon down -v"), (true, 0));
+        assert_eq!(parse("mcpmon down --verbose"), (false, 1));
+        assert_eq!(parse("mcpmon -vv down"), (false, 2));
+        assert_eq!(parse("mcpmon -v down -v"), (true, 1));
+    }
 }

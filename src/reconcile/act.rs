@@ -178,8 +178,17 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
             Step::Start { container } => {
                 let _slot = self.slots.acquire().await;
-                self.engine.start(container).await?;
-                Ok(Done::Started { container: container.clone() })
+                match self.engine.start(container).await {
+                    // Somebody removes it at this very moment. Once it is gone, another one takes its place.
+                    Err(EngineError::NotFound(_)) => {
+                        self.engine.remove(container).await?;
+                        self.create_and_start(project, target, run).await
+                    }
+                    started => {
+                        started?;
+                        Ok(Done::Started { container: container.clone() })
+                    }
+                }
             }
             Step::Replace { container, image, .. } => {
                 if let Some(image) = image {

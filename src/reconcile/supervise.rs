@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use self::{
     ended::{Outcome, Work},
-    memory::Memory,
+    memory::{Memory, Spare},
 };
 use super::{
     act::{Done, Failure, SharedExecutor},
@@ -175,7 +175,18 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// Gives up what is in progress and waits until all of it has ended, at most `limit`.
     pub async fn stop(&mut self, limit: Duration) {
         self.executor.ending.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // Kept ones may be of another session (one that died): whoever ends this session's would not find them.
+        let spares: Vec<_> = self.targets.values_mut().filter_map(|memory| memory.spare.take()).collect();
+        for spare in spares {
+            self.discard(spare);
+        }
+        let all = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                if let Ok(Outcome { result: Ok(Done::Swapped { container: new, spare: Some(old), .. }), .. }) = ended {
+                    self.discard(Spare { old, new, until: Instant::now() });
+                }
+            }
+        };
         if tokio::time::timeout(limit, all).await.is_err() {
             self.warn(format!("{} actions did not end within {limit:?}", self.tasks.len()));
         }

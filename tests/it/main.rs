@@ -8,5 +8,7 @@ mod engine_errors;
 mod engine_fields;
 mod engine_lifecycle;
 mod output;
+mod project;
 mod support;
+mod up_lifecycle;
 mod wire;

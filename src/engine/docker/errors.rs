@@ -132,7 +132,8 @@ pub(super) fn answer(status: u16, message: &str) -> EngineError {
     if status == 409 && lower.contains("already in use by container") || lower.contains("already exists") {
         return EngineError::NameTaken(trim(message).to_owned());
     }
-    if status == 404 {
+    // Somebody is removing it at this moment: gone, but for a few milliseconds.
+    if status == 404 || (status == 409 && lower.contains("marked for removal")) {
         return EngineError::NotFound(trim(message).to_owned());
     }
     EngineError::Other { status: Some(status), message: trim(message).to_owned() }

@@ -20,6 +20,7 @@ fn answers_are_sorted_and_readable() {
         (409, "network with name acme already exists", "name", "network with name acme already exists"),
         (409, "removal of container abc is already in progress", "other 409", "in progress"),
         (409, "Container abc is not running", "other 409", "is not running"),
+        (409, "container is marked for removal and cannot be started", "gone", "marked for removal"),
         (
             500,
             "driver failed programming external connectivity on endpoint a (0f): Bind for 0.0.0.0:8080 failed: port is \
