@@ -17,7 +17,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use self::context::Context;
 use crate::{
@@ -42,6 +45,9 @@ pub fn main() -> ExitCode {
         }),
         Err(error) => {
             let _ = error.print();
+            if let Some(hint) = not_yet(&error) {
+                let _ = writeln!(stderr(), "{hint}");
+            }
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
                 _ => Kind::Usage.exit_code(),
@@ -49,6 +55,19 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// Commands that are announced and not there yet.
+const NOT_YET: &[&str] = &["run", "docker", "init", "setup", "doctor", "completions", "man"];
+
+/// What is worth saying beside clap's own words: the command is known, only not to this version.
+fn not_yet(error: &clap::Error) -> Option<String> {
+    match error.get(ContextKind::InvalidSubcommand)? {
+        ContextValue::String(typed) if NOT_YET.contains(&typed.as_str()) => {
+            Some(format!("`mcpmon {typed}` is announced, but not in this version yet: `mcpmon help` lists what is"))
+        }
+        _ => None,
+    }
 }
 
 fn run(cli: Cli) -> Result<u8> {
@@ -120,5 +139,24 @@ pub fn unknown_target(project: &Project, name: &str) -> Error {
     match nearest(name, project.targets.keys().map(String::as_str)) {
         Some(nearest) => error.hint(format!("did you mean {nearest}?")),
         None => error.hint(format!("targets: {}", project.targets.keys().cloned().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_announced_is_told_from_what_is_mistyped() {
+        let hint = |line: &str| not_yet(&Cli::try_parse_from(line.split(' ')).unwrap_err());
+        for line in ["mcpmon run api", "mcpmon docker run -i --rm x", "mcpmon init"] {
+            assert!(hint(line).is_some_and(|hint| hint.contains("not in this version yet")), "{line}");
+        }
+        for line in ["mcpmon upp", "mcpmon up --nope", "mcpmon runn"] {
+            assert_eq!(hint(line), None, "{line}");
+        }
+        for name in NOT_YET {
+            assert!(Cli::command().find_subcommand(name).is_none(), "{name} is there: take it off the list");
+        }
     }
 }

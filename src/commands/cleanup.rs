@@ -1,7 +1,10 @@
-//! `mcpmon cleanup`: lists containers whose mcpmon is dead, asks, and removes them. Only containers
-//! that say they are mcpmon's are looked at; the judgement is [`crate::orphan`]'s.
+//! `mcpmon cleanup`: lists containers whose mcpmon is dead, and networks that nobody keeps any more,
+//! asks, and removes them. Only what says it is mcpmon's is looked at; the judgement is [`crate::orphan`]'s.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, IsTerminal, Write},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -15,12 +18,13 @@ use crate::{
     error::{Error, Result},
     model::{
         ObservedContainer,
-        labels::{MANAGED, PROJECT, SESSION},
+        labels::{MANAGED, PROJECT},
     },
     orphan::{Verdict, judge},
     output::{
         Event, Reporter,
         show::{Options, show},
+        words::count,
     },
     plan::short,
     reconcile::teardown::remove_all,
@@ -32,6 +36,7 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
     let engine = context.connect(DOCKER_TIMEOUT).await?;
     let judged = look(&engine).await?;
     let orphans: Vec<&Judged> = judged.iter().filter(|judged| matches!(judged.verdict, Verdict::Orphan(_))).collect();
+    let networks = abandoned(&engine, &judged).await?;
     let verbose = context.global.verbose > 0;
     let written = |error| Error::failed("the output can't be written").caused_by(error);
     if context.json() {
@@ -39,6 +44,9 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
             .iter()
             .filter(|judged| verbose || matches!(judged.verdict, Verdict::Orphan(_)))
             .map(Judged::json)
+            .chain(
+                networks.iter().map(|(name, why)| serde_json::json!({ "network": name, "orphan": true, "why": why })),
+            )
             .collect();
         writeln!(out, "{}", serde_json::Value::Array(list)).map_err(written)?;
     } else {
@@ -52,26 +60,29 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
             writeln!(out, "{remote} more belong to other hosts and are not judged here (--verbose lists them)")
                 .map_err(written)?;
         }
+        for (name, why) in &networks {
+            writeln!(out, "network  {name}  {why}").map_err(written)?;
+        }
         if orphans.is_empty() {
             writeln!(out, "no orphaned containers").map_err(written)?;
         }
     }
-    if orphans.is_empty() || args.dry_run {
+    if (orphans.is_empty() && networks.is_empty()) || args.dry_run {
         return Ok(0);
     }
-    if !args.force && !agreed(orphans.len(), out)? {
+    if !args.force && !agreed(orphans.len(), networks.len(), out)? {
         return Ok(1);
     }
     let containers = orphans.into_iter().map(|judged| judged.container.clone()).collect();
-    let sessions: Vec<String> = judged
-        .iter()
-        .filter(|judged| matches!(judged.verdict, Verdict::Orphan(_)))
-        .filter_map(|judged| judged.container.labels.get(SESSION).map(str::to_owned))
-        .collect();
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let removed = remove_all(&engine, containers, None, &CancellationToken::new(), Some(&reporter)).await;
-    networks(&engine, sessions, &reporter).await;
+    for (name, _) in networks {
+        // Still in use by what could not be removed, or by somebody else's container: the next one takes it.
+        if let Err(error) = engine.remove_network(&name).await {
+            reporter.report(Event::Warning { message: format!("network {name} was left: {error}") });
+        }
+    }
     reporter.report(Event::Stopped { removed: removed.removed.len(), left: removed.failed.len() });
     drop(reporter);
     finish(shown).await?;
@@ -93,28 +104,37 @@ async fn look(engine: &Docker) -> Result<Vec<Judged>> {
     Ok(judged.collect())
 }
 
-/// Networks that the dead sessions made, once no container is left in them.
-async fn networks(engine: &Docker, mut sessions: Vec<String>, reporter: &Reporter) {
-    sessions.sort();
-    sessions.dedup();
-    for session in sessions {
-        let Ok(networks) = engine.networks((SESSION, &session)).await else { continue };
-        for name in networks.into_keys() {
-            if let Err(error) = engine.remove_network(&name).await {
-                reporter.report(Event::Warning { message: format!("network {name} was left: {error}") });
-            }
+/// Networks whose maker is dead, with the reason, of projects in which no container has a living owner: that one may use them.
+async fn abandoned(engine: &Docker, judged: &[Judged]) -> Result<Vec<(String, String)>> {
+    let here = host::identity();
+    let kept: BTreeSet<&str> = judged
+        .iter()
+        .filter(|judged| !matches!(judged.verdict, Verdict::Orphan(_)))
+        .filter_map(|judged| judged.container.labels.project())
+        .collect();
+    let networks = engine.networks((MANAGED, "true")).await?.into_iter();
+    let abandoned = networks.filter_map(|(name, network)| match judge(&network.labels, &here, &ThisHost) {
+        Verdict::Orphan(why) if network.labels.project().is_none_or(|project| !kept.contains(project)) => {
+            Some((name, why.to_string()))
         }
-    }
+        _ => None,
+    });
+    Ok(abandoned.collect())
 }
 
 /// Asks on the terminal. Without one nothing is removed.
-fn agreed(count: usize, out: &mut dyn Write) -> Result<bool> {
+fn agreed(containers: usize, networks: usize, out: &mut dyn Write) -> Result<bool> {
     let written = |error| Error::failed("the output can't be written").caused_by(error);
     if !std::io::stdin().is_terminal() {
         writeln!(out, "nothing removed: --force removes without asking").map_err(written)?;
         return Ok(false);
     }
-    write!(out, "Stop and remove {count} container{}? [y/N] ", if count == 1 { "" } else { "s" }).map_err(written)?;
+    let what: Vec<String> = [(containers, "container"), (networks, "network")]
+        .into_iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, noun)| count(number, noun))
+        .collect();
+    write!(out, "Stop and remove {}? [y/N] ", what.join(" and ")).map_err(written)?;
     out.flush().map_err(written)?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).map_err(written)?;

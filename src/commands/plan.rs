@@ -5,8 +5,8 @@ use std::io::Write;
 use super::{context::Context, unknown_target};
 use crate::{
     cli::{PlanArgs, WatchArgs},
-    error::{Error, Result},
-    output::{diff, style::Paint},
+    error::Result,
+    output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
     reconcile::observe::{leave_out_spares, observe, owners},
     session::{host, process::ThisHost},
@@ -18,6 +18,10 @@ const CHANGES: u8 = 2;
 /// Shows the plan; gives the exit code.
 pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Result<u8> {
     let settings = context.load(&WatchArgs::default())?.settings;
+    for message in &settings.warnings {
+        // Beside the plan, not in it: a program reads stdout.
+        let _ = writeln!(std::io::stderr(), "{} {message}", Paint::stderr().warn("warning:"));
+    }
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let mut observed = observe(&engine, &settings.project, true).await?;
@@ -31,7 +35,6 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     };
     let plan = plan(&settings.project, &observed, &situation);
     let text = if context.json() { diff::json(&plan) } else { diff::text(&plan, Paint::stdout()) };
-    writeln!(out, "{}", text.trim_end())
-        .map_err(|error| Error::failed("the output can't be written").caused_by(error))?;
+    ignore_closed(writeln!(out, "{}", text.trim_end()))?;
     Ok(if args.detailed_exitcode && plan.actions().next().is_some() { CHANGES } else { 0 })
 }

@@ -12,6 +12,7 @@ use crate::{
     engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
     error::{Error, Kind, Result},
     model::{Owner, Settings, settings::OnExit},
+    orphan::{Verdict, judge},
     output::{
         Event, Reporter,
         show::{Options as ShowOptions, show},
@@ -155,11 +156,11 @@ async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurr
         reporter.report(Event::Stopped { removed: 0, left });
         return Ok(());
     }
-    let removed = end_session(&executor.engine, session, &settings.project, hurry, reporter).await.map_err(
-        |error: EngineError| {
-            Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
-        },
-    )?;
+    let is_dead = |labels: &_| matches!(judge(labels, &executor.owner.host, &ThisHost), Verdict::Orphan(_));
+    let ended = end_session(&executor.engine, session, &settings.project, is_dead, hurry, reporter).await;
+    let removed = ended.map_err(|error: EngineError| {
+        Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
+    })?;
     reporter.report(Event::Stopped { removed: removed.removed.len(), left: removed.failed.len() });
     if removed.failed.is_empty() {
         Ok(())

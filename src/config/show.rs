@@ -8,6 +8,7 @@ use serde_json::json;
 use super::{
     Loaded,
     command_line::{find, parse_key},
+    nearest::nearest,
     node::{Data, Node},
     problem::{KeyPath, Segment},
     secret::{MASK, is_secret_at},
@@ -45,12 +46,25 @@ impl Loaded {
             });
         }
         let value = at(&self.values, &path.0).ok_or_else(|| {
-            Error::failed(format!("`{path}` is not set")).hint("`mcpmon config show --origin` lists what is")
+            let hint = self.meant(&path).unwrap_or_else(|| "`mcpmon config show --origin` lists what is".to_owned());
+            Error::failed(format!("`{path}` is not set")).hint(hint)
         })?;
         let mut leaves = Vec::new();
         collect_leaves(value, &path, &mut leaves);
         let values = leaves.into_iter().map(|(path, value)| self.told(path, value)).collect();
         Ok(Why { values })
+    }
+
+    /// What a key that is not set was perhaps meant to be: a name on its way that is near to one there is.
+    fn meant(&self, path: &KeyPath) -> Option<String> {
+        let length = (0..path.0.len()).find(|&length| at(&self.values, &path.0[..=length]).is_none())?;
+        let (before, rest) = path.0.split_at(length);
+        let (Segment::Key(typed), Some(Value::Dict(_, dict))) = (rest.first()?, at(&self.values, before)) else {
+            return None;
+        };
+        let mut meant = KeyPath(before.to_vec()).key(nearest(typed, dict.keys().map(String::as_str))?);
+        meant.0.extend_from_slice(&rest[1..]);
+        at(&self.values, &meant.0).map(|_| format!("did you mean `{meant}`?"))
     }
 
     fn told(&self, path: KeyPath, value: &Value) -> Told {

@@ -194,7 +194,7 @@ impl<'a> View<'a> {
                 return vec![hold(&target.name, "compose targets are not run by this version of mcpmon yet")];
             }
             TargetKind::Process(_) => {
-                return vec![hold(&target.name, "a process target has no container: it runs in a stdio session only")];
+                return vec![hold(&target.name, "process targets are not run by this version of mcpmon yet")];
             }
         };
         let hash = config_hash(&run.spec);

@@ -9,7 +9,10 @@ use tokio_util::sync::CancellationToken;
 use super::stamp;
 use crate::{
     engine::{Engine, EngineError},
-    model::{ObservedContainer, Project, State, labels::SESSION},
+    model::{
+        Labels, ObservedContainer, Project, State,
+        labels::{PROJECT, SESSION},
+    },
     output::{ActionKind, Event, Reporter, event::millis},
 };
 
@@ -114,10 +117,14 @@ pub fn longest_grace(containers: &[ObservedContainer]) -> Duration {
 
 /// Stops and removes everything that a session made, and tells how it goes. Looks again until
 /// nothing is left: what was just being made when the session ended is found by its label.
+///
+/// `is_dead`: the session of these labels is dead. What a dead session made and this one used (a
+/// network can't change hands) goes with it.
 pub async fn end_session<E: Engine>(
     engine: &E,
     session: uuid::Uuid,
     project: &Project,
+    is_dead: impl Fn(&Labels) -> bool,
     hurry: &CancellationToken,
     reporter: &Reporter,
 ) -> Result<Removed, EngineError> {
@@ -133,7 +140,11 @@ pub async fn end_session<E: Engine>(
         all.removed.extend(round.removed);
         all.failed = round.failed;
     }
-    for name in engine.networks((SESSION, &session)).await?.into_keys() {
+    for (name, network) in engine.networks((PROJECT, &project.name)).await? {
+        let own = network.labels.get(SESSION) == Some(session.as_str());
+        if !own && !is_dead(&network.labels) {
+            continue;
+        }
         if let Err(error) = engine.remove_network(&name).await {
             reporter.report(Event::Warning { message: format!("network {name} could not be removed: {error}") });
         }

@@ -40,6 +40,7 @@ fn a_session_from_begin_to_end() {
         Event::FilesChanged { target: api(), path: "src/main.rs".into(), count: 1, action: ActionKind::Restart },
         Event::FilesChanged { target: api(), path: "src/main.rs".into(), count: 4, action: ActionKind::Rebuild },
         Event::Reloaded { target: api(), duration_ms: 432, order: "start-first".into() },
+        // Told already: two are ready.
         Event::Settled { ready: 2, held: 0, duration_ms: 99_000 },
         Event::ConfigReloaded { files: vec!["mcpmon.toml".into(), ".env".into()] },
         Event::Stopping { cause: "SIGINT".into() },
@@ -60,7 +61,6 @@ fn a_session_from_begin_to_end() {
     api: src/main.rs changed, restarting
     api: src/main.rs and 3 more files changed, rebuilding
     api: reloaded in 432 ms (start-first)
-    2 targets ready
     mcpmon.toml, .env read again
     stopping (SIGINT)
     stopped, 2 containers removed
