@@ -66,6 +66,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
         &self,
         label: (&str, &str),
     ) -> impl Future<Output = EngineResult<BTreeMap<String, ObservedResource>>> + Send;
+    /// The network of that very name, whoever made it.
+    fn find_network(&self, name: &str) -> impl Future<Output = EngineResult<Option<ObservedResource>>> + Send;
     /// Makes a network.
     fn create_network(
         &self,
@@ -80,6 +82,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
         &self,
         label: (&str, &str),
     ) -> impl Future<Output = EngineResult<BTreeMap<String, ObservedResource>>> + Send;
+    /// The volume of that name, whoever made it.
+    fn find_volume(&self, name: &str) -> impl Future<Output = EngineResult<Option<ObservedResource>>> + Send;
     /// Makes a volume.
     fn create_volume(
         &self,

@@ -114,6 +114,10 @@ impl Engine for Docker {
         self.list_networks(label).await
     }
 
+    async fn find_network(&self, name: &str) -> EngineResult<Option<ObservedResource>> {
+        self.look_at_network(name).await
+    }
+
     async fn create_network(
         &self,
         name: &str,
@@ -129,6 +133,10 @@ impl Engine for Docker {
 
     async fn volumes(&self, label: (&str, &str)) -> EngineResult<BTreeMap<String, ObservedResource>> {
         self.list_volumes(label).await
+    }
+
+    async fn find_volume(&self, name: &str) -> EngineResult<Option<ObservedResource>> {
+        self.look_at_volume(name).await
     }
 
     async fn create_volume(

@@ -131,23 +131,29 @@ fn resources(view: &View<'_>, meant: &[&Target]) -> Vec<Change> {
     let networks = networks.into_iter().filter_map(|(name, user)| {
         let hash = config_hash(view.desired.networks.get(name)?);
         let found = view.observed.networks.get(name);
-        Some(resource(view.desired, Subject::Network(name.to_owned()), user, &hash, found))
+        Some(resource(view, Subject::Network(name.to_owned()), user, &hash, found))
     });
     let volumes = volumes.into_iter().filter_map(|(name, user)| {
         let hash = config_hash(view.desired.volumes.get(name)?);
         let found = view.observed.volumes.get(name);
-        Some(resource(view.desired, Subject::Volume(name.to_owned()), user, &hash, found))
+        Some(resource(view, Subject::Volume(name.to_owned()), user, &hash, found))
     });
     networks.chain(volumes).collect()
 }
 
-fn resource(desired: &Project, subject: Subject, user: &str, hash: &str, found: Option<&ObservedResource>) -> Change {
+fn resource(view: &View<'_>, subject: Subject, user: &str, hash: &str, found: Option<&ObservedResource>) -> Change {
+    let desired = view.desired;
     let (word, down) = match subject {
         Subject::Network(_) => ("network", "mcpmon down"),
         _ => ("volume", "mcpmon down -v"),
     };
     match found {
-        None => change(subject, Step::Make, format!("{user} uses it")),
+        None => match view.situation.backoff.get(subject.name()) {
+            Some(Backoff { retry_ms, reason }) if *retry_ms != Some(0) => {
+                change(subject, Step::Hold { retry_ms: *retry_ms }, reason.clone())
+            }
+            _ => change(subject, Step::Make, format!("{user} uses it")),
+        },
         Some(found) if !found.labels.managed() || found.labels.project() != Some(&desired.name) => change(
             subject,
             Step::Hold { retry_ms: None },
@@ -314,6 +320,9 @@ impl<'a> View<'a> {
                 name_is_free()?;
                 let cause = format!("somebody renamed it to {}", container.name);
                 drift(Step::Rename { container: id, name }, cause)
+            }
+            State::Running if self.one_shots.contains(target.name.as_str()) => {
+                Ok((Step::Same { container: Some(id), ready: false }, "it has not ended yet".into()))
             }
             State::Running => {
                 let ready = matches!(container.health, Health::None | Health::Healthy);

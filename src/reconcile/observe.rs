@@ -9,6 +9,7 @@ use crate::{
     model::{
         HostIdentity, Observed, ObservedContainer, Owner, Project, State, TargetKind,
         labels::{PROJECT, SESSION, TARGET},
+        spec::MountSource,
     },
     orphan::{Processes, Verdict, judge},
     plan::{Ownership, container_name},
@@ -34,6 +35,22 @@ pub async fn observe<E: Engine>(engine: &E, project: &Project, names: bool) -> E
         images: images.into_iter().flatten().collect(),
         ..Observed::default()
     };
+    // What is asked for and does not carry the project's label may still be there: then it is somebody else's.
+    let (networks, volumes) = resources(project);
+    for name in networks.into_iter().filter(|name| project.networks.contains_key(*name)) {
+        if !observed.networks.contains_key(name)
+            && let Some(found) = engine.find_network(name).await?
+        {
+            observed.networks.insert(name.to_owned(), found);
+        }
+    }
+    for name in volumes.into_iter().filter(|name| project.volumes.contains_key(*name)) {
+        if !observed.volumes.contains_key(name)
+            && let Some(found) = engine.find_volume(name).await?
+        {
+            observed.volumes.insert(name.to_owned(), found);
+        }
+    }
     if names {
         let missing = runs(project).filter(|(target, _)| {
             !observed.containers.iter().any(|container| container.labels.target() == Some(target))
@@ -56,6 +73,21 @@ fn runs(project: &Project) -> impl Iterator<Item = (&str, &str)> {
         TargetKind::Run(run) => Some((name.as_str(), run.spec.image.as_str())),
         _ => None,
     })
+}
+
+/// Names of the networks and volumes that the project's targets use.
+fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let (mut networks, mut volumes) = (BTreeSet::new(), BTreeSet::new());
+    for target in project.targets.values() {
+        if let TargetKind::Run(run) = &target.kind {
+            networks.extend(run.spec.networks.keys().map(String::as_str));
+            volumes.extend(run.spec.volumes.iter().filter_map(|mount| match &mount.source {
+                MountSource::Volume(name) => Some(name.as_str()),
+                _ => None,
+            }));
+        }
+    }
+    (networks, volumes)
 }
 
 /// Whose each container is, seen from this session; without a session (a plan that is only shown)

@@ -29,6 +29,22 @@ impl Docker {
         Ok(found.into_iter().map(Resource::observed).collect())
     }
 
+    pub(super) async fn look_at_network(&self, name: &str) -> EngineResult<Option<ObservedResource>> {
+        let path = format!("/networks/{}", wire::encode(name));
+        self.look_at(&format!("looking at network {name}"), &path, name).await
+    }
+
+    pub(super) async fn look_at_volume(&self, name: &str) -> EngineResult<Option<ObservedResource>> {
+        let path = format!("/volumes/{}", wire::encode(name));
+        self.look_at(&format!("looking at volume {name}"), &path, name).await
+    }
+
+    async fn look_at(&self, operation: &str, path: &str, name: &str) -> EngineResult<Option<ObservedResource>> {
+        let found: Option<Resource> = self.find(operation, path).await?;
+        // The engine takes the beginning of an id for a network's name, too.
+        Ok(found.map(Resource::observed).filter(|(found, _)| found == name).map(|(_, resource)| resource))
+    }
+
     pub(super) async fn make_network(
         &self,
         name: &str,

@@ -122,9 +122,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// Whether the target has done what it was there for: others wait for its good end.
     fn is_done(&self, target: &str, code: Option<i64>) -> bool {
+        code == Some(0) && self.is_one_shot(target)
+    }
+
+    /// Whether others wait for the target's good end.
+    fn is_one_shot(&self, target: &str) -> bool {
         let wait_for_its_end =
             |other: &crate::model::Target| other.depends_on.get(target) == Some(&Condition::CompletedSuccessfully);
-        code == Some(0) && self.settings.project.targets.values().any(wait_for_its_end)
+        self.settings.project.targets.values().any(wait_for_its_end)
     }
 
     fn put_back(&mut self, target: &str, spare: Spare) {
@@ -175,7 +180,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     let health =
                         observed.containers.iter().find(|container| container.id == *id).map(|found| found.health);
                     let cause = if change.cause.is_empty() { "its health check says unhealthy" } else { &change.cause };
-                    match self.stands(&name, id, *ready, health == Some(Health::Starting), cause) {
+                    // What others wait for the end of, is waited for until then.
+                    let coming = health == Some(Health::Starting) || (!*ready && self.is_one_shot(&name));
+                    match self.stands(&name, id, *ready, coming, cause) {
                         Standing::Ready => settled.ready.push(name),
                         Standing::Awaited => awaiting = true,
                         Standing::Not(reason) => settled.held.push((name, reason)),
@@ -226,13 +233,20 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if let Some(reason) = &memory.unanswered {
             return Standing::Not(reason.clone());
         }
-        memory.said = None;
         let shaky = self.attempts.is_shaky(name, Instant::now(), STEADY);
         let memory = self.memory(name);
-        if !ready || shaky.is_some() {
+        if let Some(reason) = shaky {
+            // Its crash was told when it happened.
             memory.ready = false;
-            return Standing::Not(shaky.unwrap_or_else(|| cause.to_owned()));
+            return Standing::Not(reason);
         }
+        if !ready {
+            memory.ready = false;
+            self.say_held(name, cause);
+            return Standing::Not(cause.to_owned());
+        }
+        let memory = self.memory(name);
+        memory.said = None;
         if !std::mem::replace(&mut memory.ready, true) {
             let duration_ms = memory.awaited.take().map(|since| millis(since.elapsed()));
             let (target, container) = (name.to_owned(), short(container).to_owned());
