@@ -1,14 +1,22 @@
 //! The one integration-test binary: one module per room, all against the real engine.
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
+mod cleanup;
 mod config_example;
 mod config_like_compose;
+mod detached;
 mod dockerignore;
 mod engine_errors;
 mod engine_fields;
+mod engine_gone;
 mod engine_lifecycle;
 mod output;
+mod plan_command;
 mod project;
+mod reload;
 mod support;
+mod up_edit;
 mod up_lifecycle;
+mod up_order;
+mod up_repair;
 mod wire;

@@ -322,9 +322,10 @@ impl Up {
         }
     }
 
-    /// All events that were read so far, one a line.
+    /// All events that were read so far, one a line, without what builds print.
     pub(crate) fn told(&self) -> String {
-        self.seen.iter().map(|line| format!("\n  {line}")).collect()
+        let lines = self.seen.iter().filter(|line| !line.contains("action_progress"));
+        lines.fold(String::new(), |told, line| told + "\n  " + line)
     }
 
     /// Events read so far that match.

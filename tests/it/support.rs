@@ -50,13 +50,13 @@ impl Corner {
         format!("{}-{name}", self.project)
     }
 
-    /// The labels of everything here.
+    /// The labels of everything here. Its owner is this very process: a `mcpmon cleanup` that runs meanwhile
+    /// must not take it for an orphan's.
     pub(crate) fn labels(&self, target: &str) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            (labels::MANAGED.to_owned(), "true".to_owned()),
-            (labels::PROJECT.to_owned(), self.project.clone()),
-            (labels::TARGET.to_owned(), target.to_owned()),
-        ])
+        let mut labels = mcpmon::session::new().labels();
+        labels.insert(labels::PROJECT.to_owned(), self.project.clone());
+        labels.insert(labels::TARGET.to_owned(), target.to_owned());
+        labels
     }
 
     /// Makes the target's container; its name and alias come from the target.

@@ -1,0 +1,199 @@
+//! `mcpmon up -d` and what one does with it: `ps`, `logs`, `restart`, `down`; and that there is one keeper at a time.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::{
+    project::{Project, processes_in},
+    support::{DEADLINE, IMAGE, docker},
+};
+
+fn target(name: &str, command: &str, more: &str) -> String {
+    format!(
+        "[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = {command}\nnetwork_mode = \"none\"\n{more}\n"
+    )
+}
+
+fn idle(name: &str) -> String {
+    target(name, "[\"idle\"]", "")
+}
+
+/// Supervisors in the project's folder.
+fn keepers(project: &Project) -> Vec<u32> {
+    processes_in(&project.path("").canonicalize().expect("a folder"))
+}
+
+/// Looks until it is so. What is looked at has no event that a test could wait for.
+#[track_caller]
+fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !so() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_supervisor_keeps_the_project_until_down() {
+    let project = Project::with("detached", &(idle("api") + &idle("db")));
+    let ran = project.run(&["up", "-d"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let keepers = keepers(&project);
+    let [keeper] = keepers[..] else { panic!("one supervisor: {keepers:?}") };
+
+    let ps = project.run(&["ps", "--format", "json"]).json();
+    let rows: Vec<(&Value, &Value, &Value)> =
+        ps.as_array().expect("rows").iter().map(|row| (&row["target"], &row["state"], &row["owner"]["pid"])).collect();
+    let (running, pid): (Value, Value) = ("running".into(), keeper.into());
+    assert_eq!(rows, [(&"api".into(), &running, &pid), (&"db".into(), &running, &pid)]);
+    let text = project.run(&["ps"]).out;
+    assert!(text.contains("api") && text.contains(&keeper.to_string()), "{text}");
+
+    // It keeps: what is killed comes back.
+    let id = project.id("api");
+    assert!(docker(&["rm", "-f", &id]).status.success());
+    until("api is there again", || docker(&["inspect", &project.container("api")]).status.success());
+    assert_ne!(project.id("api"), id);
+
+    // Nobody else keeps it meanwhile.
+    let second = project.run(&["up"]);
+    assert_eq!(second.code, 1, "{second:?}");
+    let expected = format!(
+        "error: project PROJECT is kept by another mcpmon, pid {keeper}\n\
+         hint: `mcpmon logs -f` follows it, `mcpmon down` ends it\n"
+    );
+    assert_eq!(project.tidy(&second.err), expected);
+
+    let down = project.run(&["down"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert_eq!(self::keepers(&project), Vec::<u32>::new());
+    project.assert_nothing_left();
+    // Nothing to do is no error.
+    assert_eq!(project.run(&["down"]).code, 0);
+}
+
+#[test]
+fn wait_fails_where_a_target_cannot_be_ready() {
+    let project = Project::with(
+        "unready",
+        &(idle("good") + "[targets.bad]\nimage = \"mcpmon-it-nowhere/x:1\"\npull_policy = \"never\"\n"),
+    );
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("mcpmon-it-nowhere/x:1") && ran.err.contains("bad"), "{ran:?}");
+    // What can run, runs.
+    assert_eq!(project.inspect("good")["State"]["Status"], "running");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn wait_waits_for_health() {
+    let check =
+        "healthcheck = { test = [\"CMD\", \"/mcp-server\", \"exists\", \"/mcp-server\"], interval = \"300ms\" }";
+    let project = Project::with("health", &target("api", "[\"idle\"]", check));
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(project.inspect("api")["State"]["Health"]["Status"], "healthy");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn wait_fails_where_a_target_crashes_again_and_again() {
+    let project = Project::with(
+        "crashes",
+        &target("api", "[\"exit\", \"5\", \"--print\", \"no database\"]", "mcp.transport = \"stdio\""),
+    );
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.err.contains("no database"), "its last words: {ran:?}");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn volumes_stay_until_they_are_asked_for() {
+    let volume = "volumes = [\"cache:/cache\"]\n[volumes.cache]\n";
+    let project = Project::with("volumes", &target("api", "[\"idle\"]", volume));
+    let left = [format!("volume {}_cache", project.name)];
+    project.detached();
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!(project.on_the_engine(), left);
+    project.detached();
+    assert_eq!(project.run(&["down", "-v"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn what_is_in_the_way_of_down_is_removed_too() {
+    // A supervisor that was killed: its containers are nobody's, and down removes them all the same.
+    let project = Project::with(
+        "killed",
+        &(idle("api") + &target("stubborn", "[\"stubborn\"]", "stop_grace_period = \"500ms\"")),
+    );
+    project.detached();
+    let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
+    assert!(
+        std::process::Command::new("kill").args(["-9", &keeper.to_string()]).status().expect("kill runs").success()
+    );
+    let ps = project.run(&["ps", "--format", "json"]).json();
+    assert_eq!(ps[0]["owner"]["state"], "dead", "{ps:#}");
+    let down = project.run(&["down", "--format", "json"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    let stopped = down.events().pop().expect("events");
+    assert_eq!((&stopped["event"], &stopped["removed"], &stopped["left"]), (&"stopped".into(), &2.into(), &0.into()));
+    project.assert_nothing_left();
+}
+
+#[test]
+fn restart_makes_it_run_anew_and_the_keeper_goes_on() {
+    let project = Project::with("restart", &(idle("api") + &idle("db")));
+    project.detached();
+    let started = |target: &str| project.inspect(target)["State"]["StartedAt"].clone();
+    let (api, db) = (started("api"), started("db"));
+    let ran = project.run(&["restart", "api"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_ne!(started("api"), api);
+    assert_eq!(started("db"), db);
+    assert_eq!(project.inspect("api")["State"]["Status"], "running");
+    assert_eq!(keepers(&project).len(), 1);
+    assert_eq!(project.run(&["plan", "--detailed-exitcode"]).code, 0);
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn logs_show_what_targets_print() {
+    let project = Project::with(
+        "logs",
+        &(target("a", "[\"lines\", \"--count\", \"3\", \"--text\", \"from a\"]", "")
+            + &target("b", "[\"lines\", \"--count\", \"2\", \"--stderr\"]", "")),
+    );
+    project.detached();
+    let logs = |arguments: &[&str]| project.run(&[&["logs"], arguments].concat());
+    until("all lines are there", || logs(&[]).out.lines().count() == 5);
+    let all = logs(&[]);
+    assert_eq!(all.code, 0, "{all:?}");
+    for line in ["a | from a 1", "a | from a 3", "b | line 2"] {
+        assert!(all.out.lines().any(|shown| shown == line), "{line:?} in {all:?}");
+    }
+    assert_eq!(logs(&["a", "-n", "1"]).out, "a | from a 3\n");
+    let json = logs(&["b", "--format", "json"]).events();
+    assert_eq!(json[0], serde_json::json!({ "event": "log", "target": "b", "stream": "stderr", "line": "line 1" }));
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn ended_while_it_waits_it_takes_back_what_it_began() {
+    let check = "healthcheck = { test = [\"CMD\", \"/mcp-server\", \"exists\", \"/nowhere\"], interval = \"1s\", retries = 1000 }";
+    let project = Project::with("impatient", &target("api", "[\"idle\"]", check));
+    let mut waiting = project.up(&["-d", "--wait"]);
+    waiting.wait("action_done", "api");
+    waiting.signal("INT");
+    assert_eq!(waiting.end().0.code(), Some(130));
+    assert_eq!(keepers(&project), Vec::<u32>::new());
+    project.assert_nothing_left();
+}

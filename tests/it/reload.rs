@@ -1,0 +1,319 @@
+//! A saved file becomes the running server: what causes a reload and what doesn't, which container moves first,
+//! and that a bad save never takes a working server down.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{
+    project::{Project, Up},
+    support::IMAGE,
+};
+
+/// A server on a greeting in a bind mount; it fails at its start when the greeting is empty.
+fn greeter(more: &str) -> String {
+    format!(
+        "watch.delay = \"20ms\"\n[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\nnetwork_mode = \"none\"\n\
+         command = [\"stdio\", \"--greeting\", \"/content/greeting.txt\"]\nstdin_open = true\n\
+         volumes = [\"./content:/content:ro\"]\n{more}\n"
+    )
+}
+
+/// A project with that server, running.
+fn greeting(test: &str, more: &str) -> (Project, Up) {
+    let project = Project::new(test);
+    project.write("content/greeting.txt", "hello\n");
+    project.config(&greeter(more));
+    let up = project.settled();
+    (project, up)
+}
+
+/// The next reload's end, good or bad.
+fn outcome(up: &mut Up) -> Value {
+    up.wait_for("a reload's end", |event| matches!(event["event"].as_str(), Some("reloaded" | "reload_failed"))).event
+}
+
+/// Where in the list of what happened the first such line is.
+#[track_caller]
+fn place(happened: &[String], what: &str, nth: usize) -> usize {
+    let found = happened.iter().enumerate().filter(|(_, line)| line.starts_with(what)).nth(nth);
+    found.unwrap_or_else(|| panic!("no {what} ({nth}) in {happened:#?}")).0
+}
+
+#[test]
+fn a_saved_file_becomes_the_running_server_and_the_old_one_goes_after_it() {
+    let (project, mut up) = greeting("startfirst", "mcp.transport = \"stdio\"");
+    let old = project.id("api");
+    let mut log = project.watch_engine();
+    project.write("content/greeting.txt", "good day\n");
+    let changed = up.wait("files_changed", "api");
+    assert_eq!((changed.text("path"), changed.text("action")), ("content/greeting.txt", "restart"));
+    assert_eq!(changed.number("count"), 1);
+    let reloaded = outcome(&mut up);
+    assert_eq!((&reloaded["event"], &reloaded["order"]), (&"reloaded".into(), &"start-first".into()), "{reloaded}");
+    println!("reloaded in {} ms", reloaded["duration_ms"]);
+    let happened = log.until_now();
+    let attached = place(&happened, "container attach", 0);
+    assert!(place(&happened, "container create", 0) < place(&happened, "container start", 0), "{happened:#?}");
+    assert!(place(&happened, "container start", 0) < attached, "asked before it was started: {happened:#?}");
+    assert!(attached < place(&happened, "container kill", 0), "stopped before the new one answered: {happened:#?}");
+    assert_ne!(project.id("api"), old);
+    assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_bad_save_leaves_the_old_server_running_and_the_next_good_one_works() {
+    let (project, mut up) = greeting("badsave", "mcp.transport = \"stdio\"");
+    let old = project.id("api");
+    project.write("content/greeting.txt", "");
+    let failed = up.wait("reload_failed", "api");
+    assert_eq!(failed.text("error"), "it ended with exit code 1");
+    assert!(failed.lines("log").contains("the greeting /content/greeting.txt is empty"), "{}", failed.event);
+    let container = project.inspect("api");
+    assert_eq!((&container["Id"], &container["State"]["Status"]), (&old.clone().into(), &"running".into()));
+    assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    project.write("content/greeting.txt", "hello again\n");
+    let reloaded = outcome(&mut up);
+    assert_eq!(reloaded["event"], "reloaded", "{reloaded}");
+    assert_ne!(project.id("api"), old);
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_published_port_moves_from_the_old_to_the_new_and_back() {
+    let project = Project::new("stopfirst");
+    // In the image, not in a bind mount: the old container keeps the old greeting.
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCOPY greeting.txt /greeting.txt\n"));
+    project.write("app/greeting.txt", "hello\n");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    project.config(&format!(
+        "watch.delay = \"20ms\"\n[targets.api]\nbuild = \"app\"\ncommand = [\"http\", \"--greeting\", \"/greeting.txt\"]\n\
+         ports = [\"127.0.0.1:{port}:3000\"]\nnetwork_mode = \"bridge\"\nmcp.transport = \"streamable-http\"\n"
+    ));
+    let mut up = project.settled();
+    let first = project.id("api");
+    let mut log = project.watch_engine();
+    project.write("app/greeting.txt", "good day\n");
+    let reloaded = outcome(&mut up);
+    assert_eq!((&reloaded["event"], &reloaded["order"]), (&"reloaded".into(), &"stop-first".into()), "{reloaded}");
+    let happened = log.until_now();
+    assert!(place(&happened, "container die", 0) < place(&happened, "container start", 0), "{happened:#?}");
+    let second = project.id("api");
+    assert_ne!(second, first);
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "it listens");
+    // The new one ends at once: the old one is started again.
+    project.write("app/greeting.txt", "");
+    let failed = up.wait("reload_failed", "api");
+    assert_eq!(failed.text("error"), "it ended with exit code 1", "{}", failed.event);
+    assert!(failed.lines("log").contains("the greeting /greeting.txt is empty"), "{}", failed.event);
+    up.wait("ready", "api");
+    let container = project.inspect("api");
+    assert_eq!((&container["Id"], &container["State"]["Status"]), (&second.into(), &"running".into()));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "it listens again");
+    assert_eq!(project.run(&["plan", "--detailed-exitcode"]).code, 2, "the new image is still wanted");
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_health_check_decides_about_a_save() {
+    let check = "healthcheck = { test = [\"CMD\", \"/mcp-server\", \"exists\", \"/content/good\"], interval = \"100ms\", retries = 2 }";
+    let project = Project::new("checked");
+    project.write("content/greeting.txt", "hello\n");
+    project.write("content/good", "");
+    // The flag itself must cause nothing: it is what the check looks at.
+    let config = greeter(check).replace("\"stdio\", \"--greeting\", \"/content/greeting.txt\"", "\"idle\"");
+    project.config(&format!("watch.ignore = [\"**/good\"]\n{config}"));
+    let mut up = project.settled();
+    let old = project.id("api");
+    fs::remove_file(project.path("content/good")).expect("it is there");
+    project.write("content/greeting.txt", "one\n");
+    let failed = up.wait("reload_failed", "api");
+    let words = "its health check says unhealthy: /content/good does not exist";
+    assert_eq!(failed.text("error"), words, "{}", failed.event);
+    assert_eq!(project.id("api"), old);
+    project.write("content/good", "");
+    project.write("content/greeting.txt", "two\n");
+    let reloaded = outcome(&mut up);
+    assert_eq!(reloaded["event"], "reloaded", "{reloaded}");
+    assert_ne!(project.id("api"), old);
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn where_nothing_tells_the_old_one_is_kept_for_a_while() {
+    // No health check, no transport: only time tells.
+    let (project, mut up) = greeting("monitor", "deploy.update_config = { monitor = \"60s\" }");
+    let old = project.id("api");
+    project.write("content/greeting.txt", "");
+    let end = up.wait_for("the old one put back", |event| event["event"] == "reload_failed");
+    assert!(end.lines("log").contains("is empty"), "{}", end.event);
+    up.wait_for("it stands again", |event| event["event"] == "settled" && event["ready"] == 1);
+    assert_eq!(project.id("api"), old);
+    assert_eq!(project.inspect("api")["State"]["Status"], "running");
+    assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_build_context_is_rebuilt_and_ignored_files_cause_nothing() {
+    let project = Project::new("rebuild");
+    // A git repository: only in one does .gitignore count beyond its own folder.
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCOPY greeting.txt /greeting.txt\n"));
+    project.write("app/greeting.txt", "hello\n");
+    project.write("app/.dockerignore", "notes/\n*.log\n");
+    project.write("app/.gitignore", "*.swp\n");
+    project.config(
+        "watch.delay = \"20ms\"\n[targets.api]\nbuild = \"app\"\nnetwork_mode = \"none\"\nstdin_open = true\n\
+         command = [\"stdio\", \"--greeting\", \"/greeting.txt\"]\nmcp.transport = \"stdio\"\n",
+    );
+    let mut up = project.settled();
+    let image = project.inspect("api")["Image"].clone();
+    // Ignored by either file; then one that counts, which must be all that is told.
+    project.write("app/notes/today.txt", "x");
+    project.write("app/debug.log", "x");
+    project.write("app/greeting.txt.swp", "x");
+    project.write("app/greeting.txt", "good day\n");
+    let changed = up.wait("files_changed", "api");
+    assert_eq!((changed.text("path"), changed.text("action")), ("app/greeting.txt", "rebuild"), "{}", changed.event);
+    assert_eq!(changed.number("count"), 1);
+    let reloaded = outcome(&mut up);
+    assert_eq!(reloaded["event"], "reloaded", "{reloaded}");
+    let next = project.inspect("api")["Image"].clone();
+    assert_ne!(next, image);
+    // A build that fails: the old one goes on.
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCOPY missing.txt /\n"));
+    let failed = up.wait("reload_failed", "api");
+    assert!(
+        failed.text("error").contains("docker build") && failed.lines("log").contains("missing.txt"),
+        "{}",
+        failed.event
+    );
+    assert_eq!(project.inspect("api")["Image"], next);
+    assert_eq!(project.inspect("api")["State"]["Status"], "running");
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn variables_and_flags_say_what_is_watched() {
+    let project = Project::new("watched");
+    project.write("content/greeting.txt", "hello\n");
+    project.write("lib/code.py", "1\n");
+    project.config(&greeter("mcp.transport = \"stdio\""));
+
+    // MCPMON_WATCH replaces what mcpmon finds itself: the bind mount causes nothing.
+    let mut command = project.command(&["up", "--format", "json"]);
+    let mut up = Up::start({
+        command.env("MCPMON_WATCH", "lib/").env("MCPMON_DELAY", "0");
+        command
+    });
+    up.wait("settled", "");
+    project.write("content/greeting.txt", "one\n");
+    project.write("lib/code.py", "2\n");
+    assert_eq!(up.wait("files_changed", "api").text("path"), "lib/code.py");
+    outcome(&mut up);
+    up.interrupt();
+
+    // With the token auto both do.
+    let mut command = project.command(&["up", "--format", "json"]);
+    let mut up = Up::start({
+        command.env("MCPMON_WATCH", "auto,lib/").env("MCPMON_DELAY", "0");
+        command
+    });
+    up.wait("settled", "");
+    for path in ["content/greeting.txt", "lib/code.py"] {
+        project.write(path, "three\n");
+        assert_eq!(up.wait("files_changed", "api").text("path"), path);
+        outcome(&mut up);
+    }
+    up.interrupt();
+
+    // --no-watch: files cause nothing, the configuration still counts (its event comes after the files' would).
+    let mut up = project.up(&["--no-watch"]);
+    up.wait("settled", "");
+    project.write("content/greeting.txt", "four\n");
+    project.config(&greeter("mcp.transport = \"stdio\"\nlabels = { edited = \"yes\" }"));
+    up.wait("config_reloaded", "");
+    up.wait("ready", "api");
+    assert_eq!(up.seen(|event| event["event"] == "files_changed"), Vec::<Value>::new());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn the_delay_begins_anew_with_each_change() {
+    let project = Project::new("delay");
+    project.write("content/greeting.txt", "hello\n");
+    project.config(&greeter("mcp.transport = \"stdio\""));
+    let mut command = project.command(&["up", "--format", "json"]);
+    let mut up = Up::start({
+        command.env("MCPMON_DELAY", "700");
+        command
+    });
+    up.wait("settled", "");
+    for number in 0..5 {
+        project.write(&format!("content/{number}.txt"), "x");
+    }
+    project.write("content/greeting.txt", "good day\n");
+    let saved = std::time::Instant::now();
+    let changed = up.wait("files_changed", "api");
+    let quiet = changed.at.saturating_duration_since(saved);
+    assert!(quiet >= std::time::Duration::from_millis(600), "after {quiet:?} of 700 ms");
+    assert_eq!(changed.number("count"), 6, "{}", changed.event);
+    outcome(&mut up);
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn ten_thousand_files_at_once_are_one_reload() {
+    let (project, mut up) = greeting("many", "mcp.transport = \"stdio\"");
+    for folder in 0..100 {
+        let folder = project.path(&format!("content/{folder}"));
+        fs::create_dir(&folder).expect("a folder");
+        for file in 0..100 {
+            fs::write(folder.join(format!("{file}.txt")), "x").expect("a file");
+        }
+    }
+    // The writing may take longer than files must be quiet; then the rest is merged into one more.
+    let mut count = 0;
+    let mut reloads = 0;
+    while count < 10_000 {
+        count += up.wait("files_changed", "api").number("count");
+        reloads += 1;
+        assert_eq!(outcome(&mut up)["event"], "reloaded");
+    }
+    assert!(reloads <= 2, "{reloads} reloads: {}", up.told());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_watched_root_may_go_and_come_back() {
+    let project = Project::new("root");
+    project.write("lib/code.py", "1\n");
+    project.config(&format!(
+        "watch = {{ paths = [\"lib\"], delay = \"20ms\" }}\n[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\n\
+         command = [\"idle\"]\nnetwork_mode = \"none\"\ndeploy.update_config = {{ monitor = \"1s\" }}\n"
+    ));
+    let mut up = project.settled();
+    fs::remove_dir_all(project.path("lib")).expect("it is there");
+    up.wait("files_changed", "api");
+    outcome(&mut up);
+    project.write("lib/deep/code.py", "2\n");
+    up.wait("files_changed", "api");
+    outcome(&mut up);
+    // And it is watched as before.
+    project.write("lib/deep/code.py", "3\n");
+    let changed = up.wait("files_changed", "api");
+    assert_eq!(changed.text("path"), "lib/deep/code.py");
+    outcome(&mut up);
+    up.interrupt();
+    project.assert_nothing_left();
+}
