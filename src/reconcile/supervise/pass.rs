@@ -233,15 +233,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if let Some(reason) = &memory.unanswered {
             return Standing::Not(reason.clone());
         }
-        let shaky = self.attempts.is_shaky(name, Instant::now(), STEADY);
-        let memory = self.memory(name);
-        if let Some(reason) = shaky {
+        if let Some(reason) = self.attempts.is_shaky(name, Instant::now(), STEADY) {
             // Its crash was told when it happened.
-            memory.ready = false;
+            self.memory(name).ready = false;
             return Standing::Not(reason);
         }
         if !ready {
-            memory.ready = false;
+            self.memory(name).ready = false;
             self.say_held(name, cause);
             return Standing::Not(cause.to_owned());
         }
