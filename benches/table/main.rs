@@ -108,7 +108,7 @@ fn main() -> ExitCode {
             Err(message) => return complain(&format!("{name}: {message}"), 1),
         }
     }
-    let machine = match machine::Machine::look() {
+    let machine = match machine::Machine::look(&plan.binary) {
         Ok(machine) => machine,
         Err(message) => return complain(&message, 1),
     };
