@@ -46,8 +46,10 @@ docs: ## Check the documentation
 unit: images
 	cargo nextest run --all-features --profile $(NEXTEST_PROFILE)
 
-bench: images ## Measure against docker and docker compose
-	cargo bench
+# What is measured is the binary that is shipped: built by itself, not with the features of the tests' dependencies.
+# What measures it need not be fast.
+bench: images build ## Measure against docker and docker compose (BENCH=--quick: in a minute or two)
+	cargo bench --profile dev --bench table -- --binary target/release/mcpmon $(BENCH)
 
 clean: ## Remove what was built (images and engine stay)
 	cargo clean

@@ -16,8 +16,9 @@ use crate::{
     plan::{Change, ImageAction, Step, Subject, container_name},
 };
 
-/// Actions at once: beyond this the engine gets slower, not faster.
-const AT_ONCE: usize = 8;
+/// Actions at once. Measured, create and start of 50 on a bridge network by bare API: 4 at once 11 s, 8: 7.6–8.7 s,
+/// 16: 6.9–8.6 s, all 50: 13 s. Removals have a number of their own.
+const AT_ONCE: usize = 16;
 /// Lines of a container's log that go with a failure.
 pub const LOG_LINES: usize = 10;
 

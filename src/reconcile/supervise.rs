@@ -40,6 +40,10 @@ mod pass;
 /// Between two looks at an engine that does not answer.
 const ENGINE_RETRY: Duration = Duration::from_millis(250);
 
+/// Between two looks while actions are in progress and nothing waits for their end: a look takes the engine
+/// as long as an action's small part, and after the last one everything is looked at anyway.
+const BUSY_PAUSE: Duration = Duration::from_millis(250);
+
 /// What `up` was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -71,6 +75,9 @@ pub struct Supervisor<E, I> {
 
     // What is known.
     look_again: bool,
+    /// The last look, and whether something waited then for what was in progress.
+    looked: Instant,
+    waits: bool,
     next_resync: Instant,
     /// The engine does not answer.
     lost: bool,
@@ -120,6 +127,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             load,
             began: now,
             look_again: true,
+            looked: now,
+            waits: false,
             next_resync: now,
             lost: false,
             retry_engine: None,
@@ -151,7 +160,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// Keeps the project as asked until a signal comes.
     pub async fn run(&mut self, signals: &mut Signals) -> Ending {
         loop {
-            if self.look_again && self.retry_engine.is_none() {
+            if self.look_again && self.next_look() <= Instant::now() {
                 tokio::select! {
                     ending = signals.next() => return ending,
                     () = self.pass() => {}
@@ -225,10 +234,18 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.tasks.spawn(async move { Outcome { work, began, result: doing.await } });
     }
 
+    /// The earliest moment of the next look.
+    fn next_look(&self) -> Instant {
+        let in_progress = !self.working.is_empty() && !self.waits;
+        let earliest = if in_progress { self.looked + BUSY_PAUSE } else { self.looked };
+        self.retry_engine.map_or(earliest, |retry| retry.max(earliest))
+    }
+
     /// When something is due even if nothing happens.
     fn next_wake(&self) -> Instant {
         let now = Instant::now();
         let times = [
+            self.look_again.then(|| self.next_look()),
             self.retry_engine,
             self.attempts.next_retry(now),
             self.trigger.next_deadline(),

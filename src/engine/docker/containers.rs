@@ -147,6 +147,10 @@ impl Docker {
     }
 
     pub(super) async fn stop_container(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        // No time to end by itself: the engine would send two signals, one after the other, and only the second counts.
+        if grace.is_zero() {
+            return self.kill_container(id).await;
+        }
         let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
         let options = StopContainerOptions { t: Some(seconds), signal: None };
         let limit = Duration::from_secs(seconds.unsigned_abs().into()).saturating_add(self.call_limit());

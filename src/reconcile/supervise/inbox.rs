@@ -109,11 +109,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.look_again = true;
                 continue;
             };
-            let spare = memory.spare.take();
+            // A kept container of the last reload goes when this one is over: removing it now would hold it up.
             self.working.insert(Subject::Target(target.clone()), action);
-            if let Some(spare) = spare {
-                self.discard(spare);
-            }
             let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&self.settings));
             self.spawn(Work::Reload(reload, action), async move {
                 executor.reload(&settings.project, &target, rebuild, &old).await

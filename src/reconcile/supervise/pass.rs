@@ -34,6 +34,8 @@ pub(super) struct Settled {
 impl<E: Engine, I: Images> Supervisor<E, I> {
     pub(super) async fn pass(&mut self) {
         self.look_again = false;
+        self.looked = Instant::now();
+        self.retry_engine = None;
         self.next_resync = Instant::now() + self.settings.reconcile.interval;
         let mut observed = match observe(&self.executor.engine, &self.settings.project, false).await {
             Ok(observed) => observed,
@@ -50,6 +52,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         };
         observed.containers.retain(|container| !spare(&container.id));
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
+        self.waits = plan.actions().any(|change| !change.waits.is_empty());
         self.begin(&plan);
         self.assess(&plan, &observed);
     }
