@@ -43,6 +43,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             return;
         }
         let target = event.attributes.get(TARGET);
+        tracing::debug!(kind = event.kind, action = event.action, target, "engine event");
         let busy = target.is_some_and(|target| self.is_working_on(target));
         let mine = event.attributes.get(SESSION) == Some(self.executor.owner.session.to_string().as_str());
         match event.action.as_str() {
@@ -73,6 +74,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for warning in &changes.warnings {
             self.warn(warning.clone());
         }
+        tracing::debug!(paths = changes.paths.len(), rescan = changes.rescan, "files changed");
         let mut edited = Vec::new();
         let rules = Arc::clone(&self.rules);
         for path in rules.inputs().iter().filter(|path| changes.rescan || changes.paths.contains_key(*path)) {

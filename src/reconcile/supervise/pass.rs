@@ -53,6 +53,15 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         observed.containers.retain(|container| !spare(&container.id));
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
         self.waits = plan.actions().any(|change| !change.waits.is_empty());
+        tracing::debug!(
+            containers = observed.containers.len(),
+            actions = plan.actions().count(),
+            holds = plan.holds().count(),
+            "looked"
+        );
+        for change in plan.actions() {
+            tracing::trace!(subject = change.subject.name(), step = ?change.step, cause = change.cause, waits = ?change.waits, "planned");
+        }
         self.begin(&plan);
         self.assess(&plan, &observed);
     }
