@@ -135,11 +135,7 @@ impl Words {
                     format!("{} {message}", paint.warn("warning:"))
                 }
             }
-            // Told once for each state of things: what led back to it has been told itself.
-            Event::Settled { ready, held, duration_ms } if self.settled != Some((*ready, *held)) => {
-                self.settled(*ready, *held, *duration_ms)
-            }
-            Event::Settled { .. } => return None,
+            Event::Settled { ready, held, duration_ms } => return self.settled(*ready, *held, *duration_ms),
             Event::Stopping { cause } => format!("stopping ({cause})"),
             Event::Stopped { removed, left } => {
                 let left = match left {
@@ -151,9 +147,14 @@ impl Words {
         })
     }
 
-    /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once.
-    fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> String {
-        let first = self.settled.replace((ready, held)).is_none();
+    /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once; and each state
+    /// of things is: what led away from it and back has been told itself.
+    fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> Option<String> {
+        let before = self.settled.replace((ready, held));
+        if before == Some((ready, held)) {
+            return None;
+        }
+        let first = before.is_none();
         let paint = self.paint;
         let mut text = format!("{} ready", count(ready, "target"));
         if held == 0 {
@@ -168,7 +169,7 @@ impl Words {
         if first && self.watching {
             text.push_str("; watching for changes");
         }
-        text
+        Some(text)
     }
 
     /// `: error`, further lines of it indented, the log quoted, the hint, when it is tried again.

@@ -9,6 +9,7 @@ mod engine_fields;
 mod engine_lifecycle;
 mod output;
 mod project;
+mod readme;
 mod support;
 mod up_lifecycle;
 mod wire;
