@@ -1,7 +1,7 @@
 //! Each [`Event`] as a line that a person likes to read: names first, then what happened; what belongs to
 //! it is indented below. Pure; it must not know whether a terminal, a pipe or a file takes the line.
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     ActionKind, Event,
@@ -19,6 +19,17 @@ pub struct Words {
     watching: bool,
     /// Targets that were ready and held when it was last told.
     settled: Option<(usize, usize)>,
+    /// What was begun last, by target.
+    attempts: BTreeMap<String, Attempt>,
+}
+
+/// An action that was begun and has not ended well yet.
+#[derive(Debug)]
+struct Attempt {
+    action: ActionKind,
+    cause: String,
+    /// It has failed before: what is said about the same once more is no news, only another failure is.
+    failed: bool,
 }
 
 impl Words {
@@ -32,6 +43,7 @@ impl Words {
             width: 0,
             watching,
             settled: None,
+            attempts: BTreeMap::new(),
         };
         words.widen(targets);
         words
@@ -56,6 +68,9 @@ impl Words {
 
     /// The event's line or lines, without a line break at the end; none = nothing a person needs.
     pub fn say(&mut self, event: &Event) -> Option<String> {
+        if self.is_repetition(event) {
+            return None;
+        }
         let paint = self.paint;
         Some(match event {
             Event::SessionStarted { project, targets, pid, .. } => {
@@ -145,6 +160,37 @@ impl Words {
                 format!("stopped, {} removed{left}", count(*removed, "container"))
             }
         })
+    }
+
+    /// Another attempt at what has failed and is being tried again: it was announced with the failure.
+    fn is_repetition(&mut self, event: &Event) -> bool {
+        match event {
+            Event::ActionStarted { target, action, cause } => {
+                let before = self.attempts.get(target);
+                if before.is_some_and(|before| before.failed && before.action == *action && before.cause == *cause) {
+                    return true;
+                }
+                let attempt = Attempt { action: *action, cause: cause.clone(), failed: false };
+                self.attempts.insert(target.clone(), attempt);
+            }
+            Event::ActionProgress { target, .. } => {
+                return self.attempts.get(target).is_some_and(|attempt| attempt.failed);
+            }
+            Event::ActionFailed { target, .. } => {
+                if let Some(attempt) = self.attempts.get_mut(target) {
+                    attempt.failed = true;
+                }
+            }
+            Event::ActionDone { target, .. }
+            | Event::Crashed { target, .. }
+            | Event::FilesChanged { target, .. }
+            | Event::Ready { target, .. } => {
+                self.attempts.remove(target);
+            }
+            Event::ConfigReloaded { .. } => self.attempts.clear(),
+            _ => {}
+        }
+        false
     }
 
     /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once; and each state

@@ -126,3 +126,20 @@ fn links_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn the_log_file_keeps_what_happened() {
+    let mut project = Project::with("log", "targets.api = { image = 'mcpmon-test-server', command = ['idle'] }\n");
+    let log = project.elsewhere("logs/mcpmon.log");
+    project.environment("MCPMON_LOG_FILE", log.to_str().expect("UTF-8"));
+    assert_eq!(project.run(&["up", "-d", "--wait"]).code, 0);
+    assert_eq!(project.run(&["down"]).code, 0);
+    let text = fs::read_to_string(&log).expect("the log");
+    for event in ["session_started", "settled", "stopping"] {
+        let times = text.matches(&format!("\"event\":\"{event}\"")).count();
+        assert_eq!(times, 1, "{event} in {text}");
+    }
+    project.environment("MCPMON_LOG_FILE", "/dev/null/no.log");
+    let ran = project.run(&["plan"]);
+    assert!(ran.code == 1 && ran.err.contains("log file") && ran.err.contains("MCPMON_LOG_FILE"), "{ran:?}");
+}
