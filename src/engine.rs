@@ -161,6 +161,8 @@ pub struct ContainerDetails {
     pub health_log: Option<String>,
     /// Why the engine could not start it.
     pub error: Option<String>,
+    /// When it was started last.
+    pub started_at: Option<std::time::SystemTime>,
     /// Killed for lack of memory.
     pub out_of_memory: bool,
     /// Published ports: (container port, host address) pairs.

@@ -3,6 +3,7 @@
 pub mod fingerprint;
 pub mod labels;
 pub mod observed;
+pub mod probe;
 pub mod settings;
 pub mod spec;
 pub mod target;

@@ -31,9 +31,9 @@ impl Context {
     /// Reads the process's surroundings.
     pub fn new(global: GlobalArgs) -> Result<Self> {
         let environment = std::env::vars_os()
-            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-            // Between mcpmon and itself: nobody set it, so nobody is to hear of it, and no child needs it.
+            // What mcpmon tells its own supervisor is no setting.
             .filter(|(key, _)| key != SUPERVISOR)
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let folder = std::env::current_dir()
             .map_err(|error| Error::failed("the current folder can't be used").caused_by(error))?;

@@ -28,7 +28,7 @@ use crate::{
         show::{Options, show},
     },
     plan::{Plan, Situation, Step, plan, scope, short},
-    reconcile::observe::{observe, owners},
+    reconcile::observe::{leave_out_spares, observe, owners},
     session::{
         self, host,
         process::{Process, ThisHost},
@@ -114,7 +114,8 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     let deadline = Instant::now() + FOLLOWS;
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
     let plan = loop {
-        let observed = observe(engine, &settings.project, false).await?;
+        let mut observed = observe(engine, &settings.project, false).await?;
+        leave_out_spares(&mut observed, &host::identity(), &ThisHost);
         let owners = owners(&observed, None, &host::identity(), &ThisHost);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
         let plan = plan(&settings.project, &observed, &situation);
@@ -134,7 +135,10 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
                 "the supervisor, pid {pid}, does not have {} as asked after {FOLLOWS:?}",
                 open.join(", ")
             ))
-            .hint("it follows the file, but not flags or variables given now: `mcpmon down`, then `mcpmon up -d`"));
+            .hint(
+                "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given \
+                 now: for those `mcpmon down`, then `mcpmon up -d`",
+            ));
         }
     };
     let (reporter, reports) = Reporter::channel();

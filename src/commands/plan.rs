@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
-    reconcile::observe::{observe, owners},
+    reconcile::observe::{leave_out_spares, observe, owners},
     session::{host, process::ThisHost},
 };
 
@@ -24,7 +24,8 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     }
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
-    let observed = observe(&engine, &settings.project, true).await?;
+    let mut observed = observe(&engine, &settings.project, true).await?;
+    leave_out_spares(&mut observed, &host::identity(), &ThisHost);
     let situation = Situation {
         owners: owners(&observed, None, &host::identity(), &ThisHost),
         scope,

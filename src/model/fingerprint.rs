@@ -60,7 +60,24 @@ fn masked(spec: &ContainerSpec) -> Value {
             value["environment"][key] = Value::String(format!("*** ({})", digest(entry.value.as_bytes(), 4)));
         }
     }
-    value
+    without_empty(value)
+}
+
+/// What is empty says nothing, and a label is read by people too.
+fn without_empty(value: Value) -> Value {
+    match value {
+        Value::Object(table) => {
+            let fields = table.into_iter().map(|(key, value)| (key, without_empty(value)));
+            let says_something = |value: &Value| match value {
+                Value::Null => false,
+                Value::Array(list) => !list.is_empty(),
+                Value::Object(table) => !table.is_empty(),
+                _ => true,
+            };
+            Value::Object(fields.filter(|(_, value)| says_something(value)).collect())
+        }
+        other => other,
+    }
 }
 
 /// Tables become dotted names; a list is one value, as people read it.

@@ -12,11 +12,16 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Event, Reporter,
-    lines::Lines,
-    stamp::{Position, Stamped},
+    stamp::{Position, Stamped, StampedLine},
 };
-use crate::engine::{Engine, EngineError, LogOptions};
+use crate::{
+    engine::{Engine, EngineError, LogOptions},
+    model::probe::is_answer,
+};
 
+/// How much earlier than the start that the engine notes a line may be. A start takes longer than this, so
+/// that no line of an earlier run comes with it.
+const START_SLACK: Duration = Duration::from_millis(200);
 /// How long [`tail`] may take.
 const TAIL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -186,6 +191,13 @@ impl<E: Engine> Task<E> {
         true
     }
 
+    /// Shows a line, unless it is the answer to mcpmon's own question whether the server is ready.
+    async fn show(&self, line: StampedLine) {
+        if line.stderr || !is_answer(line.line.as_bytes()) {
+            self.reporter.log(self.target.clone(), line.stderr, line.line).await;
+        }
+    }
+
     /// One stream from begin to end: how far it came, and how it ended.
     async fn stream(&self, position: Position, start: Start) -> (Position, Result<(), EngineError>) {
         let tail = (start == Start::Now && position.is_start()).then_some(0);
@@ -198,31 +210,38 @@ impl<E: Engine> Task<E> {
                 Err(error) => return (output.position(), Err(error)),
             };
             for line in lines {
-                self.reporter.log(self.target.clone(), line.stderr, line.line).await;
+                self.show(line).await;
             }
         }
         let (rest, position) = output.finish();
         for line in rest {
-            self.reporter.log(self.target.clone(), line.stderr, line.line).await;
+            self.show(line).await;
         }
         (position, Ok(()))
     }
 }
 
-/// The last lines that a container printed, stdout and stderr as they came; what can't be read is left out.
-/// For messages about a crash: it takes 5 seconds at most and never fails.
+/// The last lines that a container printed since it was started last, stdout and stderr as they came; what
+/// can't be read is left out. For messages about a crash: it takes 5 seconds at most and never fails.
 pub async fn tail(engine: &impl Engine, id: &str, lines: usize) -> Vec<String> {
     let mut found = Vec::new();
-    let mut streams = [Lines::default(), Lines::default()];
+    let mut output = Stamped::default();
     let read = async {
-        let options = LogOptions { tail: Some(lines), ..LogOptions::default() };
+        let started = engine.inspect(id).await.ok().flatten().and_then(|details| details.started_at);
+        let of_last_start = |line: &StampedLine| match (started, humantime::parse_rfc3339(&line.stamp)) {
+            // The engine notes the start a moment after the process began to print.
+            (Some(started), Ok(time)) => time + START_SLACK >= started,
+            _ => true,
+        };
+        let options = LogOptions { tail: Some(lines), timestamps: true, ..LogOptions::default() };
         let mut chunks = engine.logs(id, options);
         while let Some(Ok(chunk)) = chunks.next().await {
-            found.extend(streams[usize::from(chunk.stderr)].push(&chunk.bytes));
+            found.extend(output.push(chunk.stderr, &chunk.bytes).into_iter().filter(of_last_start));
         }
+        found.extend(output.finish().0.into_iter().filter(of_last_start));
     };
     // What came until then is what is shown.
     let _ = tokio::time::timeout(TAIL_LIMIT, read).await;
-    found.extend(streams.iter_mut().filter_map(Lines::finish));
-    found.split_off(found.len().saturating_sub(lines))
+    let skipped = found.len().saturating_sub(lines);
+    found.into_iter().skip(skipped).map(|line| line.line).collect()
 }

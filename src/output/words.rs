@@ -1,7 +1,7 @@
 //! Each [`Event`] as a line that a person likes to read: names first, then what happened; what belongs to
 //! it is indented below. Pure; it must not know whether a terminal, a pipe or a file takes the line.
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     ActionKind, Event,
@@ -17,19 +17,9 @@ pub struct Words {
     palette: Palette,
     width: usize,
     watching: bool,
-    /// Targets that were ready and held when it was last told.
     settled: Option<(usize, usize)>,
-    /// What was begun last, by target.
-    attempts: BTreeMap<String, Attempt>,
-}
-
-/// An action that was begun and has not ended well yet.
-#[derive(Debug)]
-struct Attempt {
-    action: ActionKind,
-    cause: String,
-    /// It has failed before: what is said about the same once more is no news, only another failure is.
-    failed: bool,
+    /// Targets whose failure was told: trying again and again is not worth a line each time.
+    failing: BTreeSet<String>,
 }
 
 impl Words {
@@ -43,7 +33,7 @@ impl Words {
             width: 0,
             watching,
             settled: None,
-            attempts: BTreeMap::new(),
+            failing: BTreeSet::new(),
         };
         words.widen(targets);
         words
@@ -68,15 +58,17 @@ impl Words {
 
     /// The event's line or lines, without a line break at the end; none = nothing a person needs.
     pub fn say(&mut self, event: &Event) -> Option<String> {
-        if self.is_repetition(event) {
-            return None;
-        }
         let paint = self.paint;
         Some(match event {
             Event::SessionStarted { project, targets, pid, .. } => {
                 self.palette = Palette::new(targets.iter().map(String::as_str));
                 self.widen(targets);
                 paint.dim(format_args!("{project}: {}, pid {pid}", count(targets.len(), "target")))
+            }
+            Event::ActionStarted { target, .. } | Event::ActionProgress { target, .. }
+                if self.failing.contains(target) =>
+            {
+                return None;
             }
             Event::ActionStarted { target, action, cause } => {
                 let cause = if cause.is_empty() { String::new() } else { format!(" ({})", printable(cause, false)) };
@@ -86,9 +78,11 @@ impl Words {
                 format!("{} {}: {}", self.name(target), action.gerund(), printable(line, paint.is_on()))
             }
             Event::ActionDone { target, action, duration_ms } => {
+                self.failing.remove(target);
                 format!("{} {} in {}", self.name(target), paint.good(action.past()), duration(*duration_ms))
             }
             Event::ActionFailed { target, action, error, hint, log, retry_ms } => {
+                self.failing.insert(target.clone());
                 let mut text =
                     format!("{} {}", self.name(target), paint.bad(format_args!("{} failed", action.gerund())));
                 self.failure(&mut text, error, log, hint.as_deref(), *retry_ms);
@@ -132,7 +126,10 @@ impl Words {
                 text
             }
             Event::Log { target, line, .. } => self.log(target, line),
-            Event::ConfigReloaded { files } => format!("{} read again", files.join(", ")),
+            Event::ConfigReloaded { files } => {
+                self.failing.clear();
+                format!("{} read again", files.join(", "))
+            }
             Event::ConfigInvalid { error } => {
                 let note = paint.warn("the last good configuration stays in force");
                 format!("{}\n{note}", error.trim_end())
@@ -150,7 +147,8 @@ impl Words {
                     format!("{} {message}", paint.warn("warning:"))
                 }
             }
-            Event::Settled { ready, held, duration_ms } => return self.settled(*ready, *held, *duration_ms),
+            Event::Settled { ready, held, .. } if self.settled == Some((*ready, *held)) => return None,
+            Event::Settled { ready, held, duration_ms } => self.settled(*ready, *held, *duration_ms),
             Event::Stopping { cause } => format!("stopping ({cause})"),
             Event::Stopped { removed, left } => {
                 let left = match left {
@@ -162,45 +160,9 @@ impl Words {
         })
     }
 
-    /// Another attempt at what has failed and is being tried again: it was announced with the failure.
-    fn is_repetition(&mut self, event: &Event) -> bool {
-        match event {
-            Event::ActionStarted { target, action, cause } => {
-                let before = self.attempts.get(target);
-                if before.is_some_and(|before| before.failed && before.action == *action && before.cause == *cause) {
-                    return true;
-                }
-                let attempt = Attempt { action: *action, cause: cause.clone(), failed: false };
-                self.attempts.insert(target.clone(), attempt);
-            }
-            Event::ActionProgress { target, .. } => {
-                return self.attempts.get(target).is_some_and(|attempt| attempt.failed);
-            }
-            Event::ActionFailed { target, .. } => {
-                if let Some(attempt) = self.attempts.get_mut(target) {
-                    attempt.failed = true;
-                }
-            }
-            Event::ActionDone { target, .. }
-            | Event::Crashed { target, .. }
-            | Event::FilesChanged { target, .. }
-            | Event::Ready { target, .. } => {
-                self.attempts.remove(target);
-            }
-            Event::ConfigReloaded { .. } => self.attempts.clear(),
-            _ => {}
-        }
-        false
-    }
-
-    /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once; and each state
-    /// of things is: what led away from it and back has been told itself.
-    fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> Option<String> {
-        let before = self.settled.replace((ready, held));
-        if before == Some((ready, held)) {
-            return None;
-        }
-        let first = before.is_none();
+    /// `3 targets ready in 1.2 s; watching for changes`. The time is the session's, so it is told once.
+    fn settled(&mut self, ready: usize, held: usize, duration_ms: u64) -> String {
+        let first = self.settled.replace((ready, held)).is_none();
         let paint = self.paint;
         let mut text = format!("{} ready", count(ready, "target"));
         if held == 0 {
@@ -215,7 +177,7 @@ impl Words {
         if first && self.watching {
             text.push_str("; watching for changes");
         }
-        Some(text)
+        text
     }
 
     /// `: error`, further lines of it indented, the log quoted, the hint, when it is tried again.

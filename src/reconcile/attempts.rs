@@ -1,8 +1,8 @@
 //! How often a target failed in a row, and when it is tried again: pure, time is passed in.
 //!
-//! The first failure is tried again at once (somebody killed it: it is back within a second); a
-//! second one waits `initial`, each further one twice as long, up to `max`. Running for
-//! `reset_after` forgets everything.
+//! Whoever ran and ended is started again at once (somebody killed it: it is back within a second);
+//! a second end waits `initial`, each further one twice as long, up to `max`. What could not even be
+//! started waits `initial` from the first time on. Running for `reset_after` forgets everything.
 
 use std::{
     collections::BTreeMap,
@@ -34,17 +34,32 @@ impl Attempts {
         }
     }
 
-    /// It failed or ended. Gives the failures in a row and the wait until the next try.
-    pub fn failed(&mut self, target: &str, reason: &str, now: Instant, settings: BackoffSettings) -> (u32, Duration) {
+    /// It ran and ended. Gives the failures in a row and the wait until the next try.
+    pub fn ended(&mut self, target: &str, reason: &str, now: Instant, settings: BackoffSettings) -> (u32, Duration) {
+        self.count(target, reason, now, settings, true)
+    }
+
+    /// It could not be started. Gives the wait until the next try.
+    pub fn failed(&mut self, target: &str, reason: &str, now: Instant, settings: BackoffSettings) -> Duration {
+        self.count(target, reason, now, settings, false).1
+    }
+
+    fn count(
+        &mut self,
+        target: &str,
+        reason: &str,
+        now: Instant,
+        settings: BackoffSettings,
+        ran: bool,
+    ) -> (u32, Duration) {
         let before = self.targets.get(target).filter(|attempt| {
             attempt.running_since.is_none_or(|since| now.duration_since(since) < settings.reset_after)
         });
         let failures = before.map_or(0, |attempt| attempt.failures) + 1;
-        let wait = match failures {
-            1 => Duration::ZERO,
-            // Beyond 2^20 the limit has long been reached.
-            more => settings.initial.saturating_mul(1 << (more - 2).min(20)).min(settings.max),
-        };
+        let doublings = if ran { failures.checked_sub(2) } else { Some(failures - 1) };
+        // Beyond 2^20 the limit has long been reached.
+        let wait = doublings.map_or(Duration::ZERO, |times| settings.initial.saturating_mul(1 << times.min(20)));
+        let wait = wait.min(settings.max);
         let attempt = Attempt { failures, reason: reason.to_owned(), retry_at: now + wait, running_since: None };
         self.targets.insert(target.to_owned(), attempt);
         (failures, wait)
@@ -55,9 +70,11 @@ impl Attempts {
         self.targets.get(target).is_some_and(|attempt| attempt.running_since.is_none())
     }
 
-    /// What it failed with last.
-    pub fn reason(&self, target: &str) -> Option<&str> {
-        self.targets.get(target).map(|attempt| attempt.reason.as_str())
+    /// It runs, but ended more than once lately, and has not run for `steady` since: not to be relied on. In words.
+    pub fn is_shaky(&self, target: &str, now: Instant, steady: Duration) -> Option<String> {
+        let attempt = self.targets.get(target).filter(|attempt| attempt.failures > 1)?;
+        let young = attempt.running_since.is_some_and(|since| now.duration_since(since) < steady);
+        young.then(|| format!("{} (failed {} times in a row)", attempt.reason, attempt.failures))
     }
 
     /// Something changed that may help: it is tried again at once.
@@ -79,8 +96,8 @@ impl Attempts {
 
     /// When something is to be tried again next.
     pub fn next_retry(&self, now: Instant) -> Option<Instant> {
-        let down = self.targets.values().filter(|attempt| attempt.running_since.is_none() && attempt.retry_at > now);
-        down.map(|attempt| attempt.retry_at).min()
+        let down = self.targets.values().filter(|attempt| attempt.running_since.is_none());
+        down.map(|attempt| attempt.retry_at).filter(|at| *at > now).min()
     }
 }
 
@@ -98,32 +115,47 @@ mod tests {
     fn at_once_then_doubling_up_to_the_limit() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        let waits: Vec<u128> = (0..9).map(|_| attempts.failed("a", "x", now, SETTINGS).1.as_millis()).collect();
+        let waits: Vec<u128> = (0..9).map(|_| attempts.ended("a", "x", now, SETTINGS).1.as_millis()).collect();
         assert_eq!(waits, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
         for _ in 0..100 {
-            assert_eq!(attempts.failed("a", "x", now, SETTINGS).1, SETTINGS.max);
+            assert_eq!(attempts.ended("a", "x", now, SETTINGS).1, SETTINGS.max);
         }
+        let waits: Vec<u128> = (0..3).map(|_| attempts.failed("b", "x", now, SETTINGS).as_millis()).collect();
+        assert_eq!(waits, [500, 1000, 2000]);
     }
 
     #[test]
     fn running_long_enough_forgets_and_shorter_does_not() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        attempts.failed("a", "x", now, SETTINGS);
+        attempts.ended("a", "x", now, SETTINGS);
         attempts.started("a", now);
         assert!(!attempts.is_down("a"));
-        assert_eq!(attempts.failed("a", "x", now + SETTINGS.reset_after / 2, SETTINGS).0, 2);
+        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after / 2, SETTINGS).0, 2);
         attempts.started("a", now);
-        assert_eq!(attempts.failed("a", "x", now + SETTINGS.reset_after, SETTINGS).0, 1);
+        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after, SETTINGS).0, 1);
+    }
+
+    #[test]
+    fn who_ended_twice_must_run_for_a_while_to_be_relied_on() {
+        let mut attempts = Attempts::default();
+        let (now, steady) = (Instant::now(), Duration::from_secs(10));
+        attempts.ended("a", "it ended", now, SETTINGS);
+        attempts.started("a", now);
+        assert_eq!(attempts.is_shaky("a", now, steady), None);
+        attempts.ended("a", "it ended", now, SETTINGS);
+        attempts.started("a", now);
+        assert_eq!(attempts.is_shaky("a", now, steady).as_deref(), Some("it ended (failed 2 times in a row)"));
+        assert_eq!(attempts.is_shaky("a", now + steady, steady), None);
     }
 
     #[test]
     fn the_plan_is_told_what_is_down_only() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        attempts.failed("a", "first", now, SETTINGS);
-        attempts.failed("a", "second", now, SETTINGS);
-        attempts.failed("b", "other", now, SETTINGS);
+        attempts.ended("a", "first", now, SETTINGS);
+        attempts.ended("a", "second", now, SETTINGS);
+        attempts.ended("b", "other", now, SETTINGS);
         attempts.started("b", now);
         let expected = Backoff { retry_ms: Some(400), reason: "second".into() };
         let later = now + Duration::from_millis(100);

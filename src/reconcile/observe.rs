@@ -1,13 +1,13 @@
 //! One look at the engine: everything that a plan needs, and whose it is. Reads only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures_util::future::try_join_all;
 
 use crate::{
     engine::{Engine, EngineResult},
     model::{
-        HostIdentity, Observed, Owner, Project, TargetKind,
+        HostIdentity, Observed, ObservedContainer, Owner, Project, State, TargetKind,
         labels::{PROJECT, SESSION, TARGET},
     },
     orphan::{Processes, Verdict, judge},
@@ -66,7 +66,7 @@ pub fn owners(
     here: &HostIdentity,
     processes: &impl Processes,
 ) -> BTreeMap<String, Ownership> {
-    let ownership = |container: &crate::model::ObservedContainer| {
+    let ownership = |container: &ObservedContainer| {
         let session = container.labels.get(SESSION);
         if me.is_some_and(|me| session == Some(me.session.to_string().as_str())) {
             return Ownership::Mine;
@@ -83,4 +83,19 @@ pub fn owners(
         }
     };
     observed.containers.iter().map(|container| (container.id.clone(), ownership(container))).collect()
+}
+
+/// Leaves out what a living session keeps only for a while beside a target's running container (see
+/// [`super::swap`]): for a plan that is only shown it is that session's own business.
+pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes: &impl Processes) {
+    let is_running = |container: &ObservedContainer| container.state == State::Running;
+    let key = |container: &ObservedContainer| {
+        let label = |key: &str| container.labels.get(key).map(str::to_owned);
+        (label(SESSION), label(TARGET))
+    };
+    let running: HashSet<_> = observed.containers.iter().filter(|container| is_running(container)).map(key).collect();
+    observed.containers.retain(|container| {
+        let lives = matches!(judge(&container.labels, here, processes), Verdict::Owned { .. });
+        is_running(container) || !lives || !running.contains(&key(container))
+    });
 }

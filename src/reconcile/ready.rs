@@ -13,7 +13,11 @@ use tokio::{
 
 use crate::{
     engine::{ContainerDetails, Engine, EngineError},
-    model::{Health, RunTarget, Target, target::Transport},
+    model::{
+        Health, RunTarget, Target,
+        probe::{INITIALIZE, is_answer},
+        target::Transport,
+    },
 };
 
 /// What tells that a target's container is ready.
@@ -152,15 +156,6 @@ async fn ended<E: Engine>(engine: &E, id: &str, nudges: &mut broadcast::Receiver
     }
 }
 
-/// The request that shows whether a server answers. Any answer to it will do, an error as well:
-/// a server of the protocol's modern era refuses it, and by that is there.
-const INITIALIZE: &str = concat!(
-    r#"{"jsonrpc":"2.0","id":"mcpmon-ready","method":"initialize","params":{"protocolVersion":"2025-06-18","#,
-    r#""capabilities":{},"clientInfo":{"name":"mcpmon","version":""#,
-    env!("CARGO_PKG_VERSION"),
-    r#""}}}"#
-);
-
 /// Asks over stdin; true when an answer came, false when the output ended first.
 async fn stdio_answer<E: Engine>(engine: &E, id: &str) -> Result<bool, EngineError> {
     let mut attached = engine.attach(id).await?;
@@ -187,10 +182,6 @@ async fn stdio_answer<E: Engine>(engine: &E, id: &str) -> Result<bool, EngineErr
         }
     }
     Ok(false)
-}
-
-fn is_answer(line: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|value| value["id"] == "mcpmon-ready")
 }
 
 /// Between two tries on a port: nobody announces that a server listens.
@@ -270,12 +261,5 @@ mod tests {
             let inner = run(&mut target).clone();
             assert_eq!(evidence(&target, &inner), expected, "{transport:?} {published}");
         }
-    }
-
-    #[test]
-    fn an_answer_is_known_by_its_id() {
-        assert!(is_answer(br#"{"jsonrpc":"2.0","id":"mcpmon-ready","error":{"code":-32601,"message":"no"}}"#));
-        assert!(!is_answer(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
-        assert!(!is_answer(b"listening on stdin\n"));
     }
 }

@@ -145,6 +145,7 @@ struct InspectedState {
     restarting: bool,
     exit_code: Option<i64>,
     error: Option<String>,
+    started_at: Option<String>,
     #[serde(rename = "OOMKilled")]
     out_of_memory: bool,
     #[serde(alias = "Healthcheck")]
@@ -208,6 +209,7 @@ impl Inspected {
                 .map(|output| output.trim_end().to_owned())
                 .filter(|output| !output.is_empty()),
             error,
+            started_at: state.started_at.and_then(|text| humantime::parse_rfc3339(&text).ok()),
             out_of_memory: state.out_of_memory,
             status,
             published,

@@ -89,7 +89,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(_) if self.executor.ending.is_cancelled() => {}
             Err(failure) => {
                 let now = Instant::now();
-                let (_, wait) = self.attempts.failed(&target, &failure.message, now, self.settings.reconcile.backoff);
+                let wait = self.attempts.failed(&target, &failure.message, now, self.settings.reconcile.backoff);
                 self.failed(&target, action, failure, Some(millis(wait)));
             }
         }

@@ -1,6 +1,10 @@
 //! One pass: observe, plan, begin what can be begun, and tell where the project stands.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{Supervisor, ended::Work, memory::Spare};
 use crate::{
@@ -14,6 +18,9 @@ use crate::{
     },
     session::process::ThisHost,
 };
+
+/// Who crashes again and again must run this long to be relied on.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Where the project stands once nothing is in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,7 +112,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
             let reason = code.map_or_else(|| "it ended".to_owned(), |code| format!("it ended with exit code {code}"));
             let (failures, wait) =
-                self.attempts.failed(target, &reason, Instant::now(), self.settings.reconcile.backoff);
+                self.attempts.ended(target, &reason, Instant::now(), self.settings.reconcile.backoff);
             self.memory(target).ready = false;
             let log = tail(&self.executor.engine, &container.id, LOG_LINES).await;
             let (target, exit_code) = (target.to_owned(), *code);
@@ -220,9 +227,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             return Standing::Not(reason.clone());
         }
         memory.said = None;
-        if !ready {
+        let shaky = self.attempts.is_shaky(name, Instant::now(), STEADY);
+        let memory = self.memory(name);
+        if !ready || shaky.is_some() {
             memory.ready = false;
-            return Standing::Not(cause.to_owned());
+            return Standing::Not(shaky.unwrap_or_else(|| cause.to_owned()));
         }
         if !std::mem::replace(&mut memory.ready, true) {
             let duration_ms = memory.awaited.take().map(|since| millis(since.elapsed()));

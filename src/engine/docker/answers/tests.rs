@@ -94,6 +94,7 @@ fn a_container_looked_at() {
         health: Health::Unhealthy,
         health_log: Some("last".into()),
         error: None,
+        started_at: None,
         out_of_memory: false,
         published: vec![(3000, "0.0.0.0:49153".parse().unwrap()), (3000, "[::]:49153".parse().unwrap())],
     };
