@@ -77,7 +77,7 @@ pub enum Command {
     Logs(LogsArgs),
     /// Follow what happens to the project's containers
     Events,
-    /// Replace a target's container by a fresh one
+    /// Stop a target's container and start it again
     Restart(RestartArgs),
     /// Remove containers whose mcpmon is dead
     Cleanup(CleanupArgs),

@@ -11,6 +11,7 @@ pub mod event;
 pub mod follow;
 pub mod lines;
 mod live;
+pub mod log;
 pub mod reporter;
 pub mod show;
 pub mod stamp;

@@ -8,7 +8,7 @@ use crate::{
     config::{Loaded, Override, Request, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
-    output::style::Paint,
+    output::{log, style::Paint},
 };
 
 /// The file for all users of a machine.
@@ -79,9 +79,12 @@ impl Context {
         }
     }
 
-    /// The configuration, with these flags on top.
+    /// The configuration, with these flags on top. From here on the log is as it says.
     pub fn load(&self, watch: &WatchArgs) -> Result<Loaded> {
-        load(&self.request(watch))
+        let loaded = load(&self.request(watch))?;
+        let session = &loaded.settings.session;
+        log::start(&session.log_level, session.log_file.as_deref())?;
+        Ok(loaded)
     }
 
     /// Connects to the engine that the environment means.

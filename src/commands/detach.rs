@@ -64,7 +64,7 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
     let mut lines =
         BufReader::new(child.stdout.take().ok_or_else(|| Error::failed("the supervisor has no output"))?).lines();
 
-    let (reporter, reports) = Reporter::channel();
+    let (reporter, reports) = Reporter::relay();
     let mut options = Options::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     let shown = tokio::spawn(show(reports, options));

@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use super::Event;
+use super::{Event, log::EVENTS};
 
 /// How many log lines wait for a slow terminal before their containers' output is held back.
 const LOG_LINES: usize = 1024;
@@ -13,6 +13,8 @@ const LOG_LINES: usize = 1024;
 pub struct Reporter {
     events: mpsc::UnboundedSender<Event>,
     logs: mpsc::Sender<Event>,
+    /// Events are news to the log.
+    logged: bool,
 }
 
 /// The receiving end.
@@ -27,11 +29,21 @@ impl Reporter {
     pub fn channel() -> (Self, Reports) {
         let (events, events_end) = mpsc::unbounded_channel();
         let (logs, logs_end) = mpsc::channel(LOG_LINES);
-        (Self { events, logs }, Reports { events: events_end, logs: logs_end })
+        (Self { events, logs, logged: true }, Reports { events: events_end, logs: logs_end })
+    }
+
+    /// The same, for events that another mcpmon tells: it has logged them.
+    pub fn relay() -> (Self, Reports) {
+        let (reporter, reports) = Self::channel();
+        (Self { logged: false, ..reporter }, reports)
     }
 
     /// Reports what happened. A closed receiving end is no error: nobody listens any more.
     pub fn report(&self, event: Event) {
+        if self.logged && tracing::enabled!(target: EVENTS, tracing::Level::INFO) {
+            let text = serde_json::to_string(&event).unwrap_or_default();
+            tracing::info!(target: EVENTS, "{text}");
+        }
         let _ = self.events.send(event);
     }
 

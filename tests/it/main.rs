@@ -13,6 +13,7 @@ mod engine_lifecycle;
 mod output;
 mod plan_command;
 mod project;
+mod readme;
 mod reload;
 mod support;
 mod up_edit;

@@ -158,3 +158,30 @@ fn times_and_codes_are_written_out() {
     }
     assert_eq!([1, 2, 3, 4, 11, 21, 112].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "21st", "112th"]);
 }
+
+#[test]
+fn another_attempt_is_announced_with_the_failure() {
+    let start =
+        || Event::ActionStarted { target: target("api"), action: ActionKind::Create, cause: "there is none".into() };
+    let progress =
+        |line: &str| Event::ActionProgress { target: target("api"), action: ActionKind::Build, line: line.into() };
+    let failed = Event::ActionFailed {
+        target: target("api"),
+        action: ActionKind::Create,
+        error: "the build failed".into(),
+        hint: None,
+        log: Vec::new(),
+        retry_ms: Some(500),
+    };
+    let done = Event::ActionDone { target: target("api"), action: ActionKind::Create, duration_ms: 1000 };
+    let again = [start(), progress("step 1")];
+    let events = [&[start(), progress("step 1"), failed][..], &again, &again, &[done], &again].concat();
+    insta::assert_snapshot!(said(&events), @r"
+    api: creating (there is none)
+    api: building: step 1
+    api: creating failed: the build failed; retry in 500 ms
+    api: created in 1 s
+    api: creating (there is none)
+    api: building: step 1
+    ");
+}
