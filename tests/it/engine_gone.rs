@@ -114,13 +114,12 @@ fn a_socket_without_the_right_to_use_it_says_so() {
     project.environment("DOCKER_HOST", &format!("unix://{}", socket.display()));
     // As somebody else; a test that runs as nobody in particular takes the right away from itself.
     let mut command = project.command(&["plan"]);
-    let root = std::fs::read("/proc/self/environ").is_ok() && rustix::process::geteuid().is_root();
-    if root {
+    if rustix::process::geteuid().is_root() {
         // The program's folder may be closed to others: a copy that is not.
         let copy = project.elsewhere("mcpmon");
         std::fs::copy(env!("CARGO_BIN_EXE_mcpmon"), &copy).expect("a copy");
         let mut other = std::process::Command::new(copy);
-        other.arg("plan").current_dir(project.path("")).uid(65534).gid(65534);
+        other.arg("plan").current_dir(project.path("")).env_clear().uid(65534).gid(65534);
         other.env("DOCKER_HOST", format!("unix://{}", socket.display())).env("HOME", "/nonexistent");
         command = other;
     } else {

@@ -123,7 +123,7 @@ fn a_foreign_container_that_takes_the_name_is_left_alone() {
     let failed = up.wait_for("a word about the name", |event| {
         event["event"] == "held" || (event["event"] == "action_failed" && event["target"] == "api")
     });
-    insta::assert_snapshot!(project.tidy(&failed.event.to_string()).replace(&foreign[..12], "FOREIGN"), @r#"{"event":"action_failed","target":"api","action":"create","error":"the name PROJECT-api is taken by container FOREIGN (not made by mcpmon)","hint":"remove or rename the container that has the name, or set another container_name","retry_ms":0}"#);
+    insta::assert_snapshot!(project.tidy(&failed.event.to_string()).replace(&foreign[..12], "FOREIGN"), @r#"{"event":"action_failed","target":"api","action":"create","error":"the name PROJECT-api is taken by container FOREIGN (not made by mcpmon)","hint":"remove or rename the container that has the name, or set another container_name","retry_ms":500}"#);
     assert_eq!(inspected(&foreign)["State"]["Status"], "running");
     assert_eq!(inspected(&foreign)["Name"], format!("/{name}"));
     // When it is gone, mcpmon goes on by itself.
