@@ -172,6 +172,9 @@ pub struct Situation {
     pub refresh: BTreeSet<String>,
     /// Targets that failed or crashed lately: how long until the next try (zero: now), and the words for it.
     pub backoff: BTreeMap<String, Backoff>,
+    /// Targets whose replacement was tried and did not become ready, and why: what runs goes on until
+    /// something else is asked for.
+    pub rejected: BTreeMap<String, String>,
     /// Targets that this session has brought up before: what is missing of them now, somebody removed.
     pub made: BTreeSet<String>,
     /// What to do about what was changed from outside.
@@ -188,6 +191,7 @@ impl Default for Situation {
             scope: None,
             refresh: BTreeSet::new(),
             backoff: BTreeMap::new(),
+            rejected: BTreeMap::new(),
             made: BTreeSet::new(),
             on_drift: OnDrift::Recreate,
             prune: true,

@@ -209,7 +209,13 @@ impl<'a> View<'a> {
             Ok((step, cause)) => change(Subject::Target(target.name.clone()), step, cause),
             Err(reason) => hold(&target.name, reason),
         };
-        if matches!(main.step, Step::Create { .. } | Step::Start { .. } | Step::Replace { .. }) {
+        let runs =
+            current.is_some_and(|current| current.state == State::Running && *self.owner(current) == Ownership::Mine);
+        if let (Step::Replace { .. }, true, Some(reason)) =
+            (&main.step, runs, self.situation.rejected.get(&target.name))
+        {
+            main = hold(&target.name, format!("the container goes on as it is, its replacement failed: {reason}"));
+        } else if matches!(main.step, Step::Create { .. } | Step::Start { .. } | Step::Replace { .. }) {
             if let Some(Backoff { retry_ms, reason }) = self.situation.backoff.get(&target.name)
                 && *retry_ms != Some(0)
             {

@@ -183,6 +183,23 @@ fn one_target() {
             "a: Build, create: there is none",
         ),
         (
+            "replacement rejected, the old one runs",
+            |p, _, s| {
+                run(a(p)).spec.init = false;
+                s.rejected.insert("a".into(), "it ended".into());
+            },
+            "a: hold: the container goes on as it is, its replacement failed: it ended",
+        ),
+        (
+            "replacement rejected, the old one ended",
+            |p, o, s| {
+                run(a(p)).spec.init = false;
+                only(o).state = State::Exited(Some(1));
+                s.rejected.insert("a".into(), "it ended".into());
+            },
+            "a: replace id-a: the file asks for something else",
+        ),
+        (
             "busy",
             |_, o, s| {
                 o.containers.clear();

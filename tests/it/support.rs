@@ -4,14 +4,17 @@
 use std::{
     collections::BTreeMap,
     process::{Command, Output},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
 use futures_util::StreamExt;
 use mcpmon::{
     engine::{ContainerDetails, CreateContainer, Engine, EngineEvent, EngineResult, EngineStream, docker::Docker},
-    model::{ContainerSpec, labels, spec::RestartPolicy},
+    model::{ContainerSpec, Owner, labels, spec::RestartPolicy},
 };
 
 /// The image of all tests: `FROM scratch` around `examples/server`.
@@ -53,7 +56,8 @@ impl Corner {
     /// The labels of everything here. Its owner is this very process: a `mcpmon cleanup` that runs meanwhile
     /// must not take it for an orphan's.
     pub(crate) fn labels(&self, target: &str) -> BTreeMap<String, String> {
-        let mut labels = mcpmon::session::new().labels();
+        static OWNER: LazyLock<Owner> = LazyLock::new(mcpmon::session::new);
+        let mut labels = OWNER.labels();
         labels.insert(labels::PROJECT.to_owned(), self.project.clone());
         labels.insert(labels::TARGET.to_owned(), target.to_owned());
         labels

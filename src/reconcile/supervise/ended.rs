@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::{Supervisor, memory::Spare};
+use super::{
+    Supervisor,
+    memory::{Rejected, Spare},
+};
 use crate::{
     engine::{Engine, Images},
     model::{TargetKind, target::UpdateOrder},
@@ -87,6 +90,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
+            // A replacement that failed has left what ran running.
+            Err(failure) if matches!(&change.step, Step::Replace { container, .. } if self.running.contains(container)) =>
+            {
+                self.reload_failed(target, failure);
+            }
             Err(failure) => {
                 let now = Instant::now();
                 let wait = self.attempts.failed(&target, &failure.message, now, self.settings.reconcile.backoff);
@@ -114,6 +122,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn reload_failed(&mut self, target: String, failure: Failure) {
         if !self.executor.ending.is_cancelled() {
+            self.memory(&target).rejected = Some(Rejected { reason: failure.message.clone(), made_of: None });
             self.report(Event::ReloadFailed { target, error: failure.message, log: failure.log });
         }
     }

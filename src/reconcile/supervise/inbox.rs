@@ -103,6 +103,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             });
             let down = self.attempts.is_down(&target);
             let memory = self.memory(&target);
+            memory.rejected = None;
             let Some(old) = memory.current.clone().filter(|_| !down) else {
                 // It does not run: what changed may be what it needs to. The plan starts it.
                 memory.refresh |= rebuild;
@@ -144,6 +145,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.attempts = Attempts::default();
         for memory in self.targets.values_mut() {
             memory.said = None;
+            memory.rejected = None;
         }
         self.settled = None;
         self.look_again = true;

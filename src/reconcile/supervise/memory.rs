@@ -20,10 +20,21 @@ pub(super) struct Memory {
     pub(super) probing: bool,
     /// It runs, but did not answer.
     pub(super) unanswered: Option<String>,
+    /// What was to take its place and did not become ready.
+    pub(super) rejected: Option<Rejected>,
     /// The container that it replaced, kept for a while.
     pub(super) spare: Option<Spare>,
     /// The hold or failure that was said last, so that it is said once.
     pub(super) said: Option<String>,
+}
+
+/// A replacement that did not become ready: it is not tried again until something changes.
+#[derive(Debug, Clone)]
+pub(super) struct Rejected {
+    /// Why.
+    pub(super) reason: String,
+    /// What it was made of: config hash and image id. None: not looked up yet.
+    pub(super) made_of: Option<(String, Option<String>)>,
 }
 
 /// An old container kept for a while after a swap.
@@ -45,5 +56,6 @@ impl Memory {
         self.ready = false;
         self.awaited = None;
         self.unanswered = None;
+        self.rejected = None;
     }
 }

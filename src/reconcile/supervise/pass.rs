@@ -9,7 +9,7 @@ use std::{
 use super::{Supervisor, ended::Work, memory::Spare};
 use crate::{
     engine::{Engine, Images},
-    model::{Health, Observed, State, target::Condition},
+    model::{Health, Observed, State, TargetKind, fingerprint::config_hash, target::Condition},
     output::{ActionKind, Event, event::millis, follow::tail},
     plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
     reconcile::{
@@ -47,6 +47,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.look_closer(&mut observed).await;
         let owners = owners(&observed, Some(&self.executor.owner), &self.here, &ThisHost);
         self.note_ends(&observed, &owners).await;
+        self.running = observed
+            .containers
+            .iter()
+            .filter(|container| container.state == State::Running)
+            .map(|container| container.id.clone())
+            .collect();
+        self.keep_rejections(&observed);
         let spare = |id: &String| {
             self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
         };
@@ -84,9 +91,29 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             scope: scope(project, &self.options.targets).unwrap_or_else(|_| Some(left())),
             refresh: named(|memory| memory.refresh),
             backoff: self.attempts.backoff(Instant::now()),
+            rejected: self
+                .targets
+                .iter()
+                .filter_map(|(name, memory)| Some((name.clone(), memory.rejected.as_ref()?.reason.clone())))
+                .collect(),
             made: named(|memory| memory.made),
             on_drift: self.settings.reconcile.on_drift,
             prune: self.settings.reconcile.prune || self.options.remove_orphans,
+        }
+    }
+
+    /// A replacement stays rejected as long as the same would be made again.
+    fn keep_rejections(&mut self, observed: &Observed) {
+        for (name, memory) in &mut self.targets {
+            let Some(rejected) = &mut memory.rejected else { continue };
+            let Some(TargetKind::Run(run)) = self.settings.project.targets.get(name).map(|target| &target.kind) else {
+                memory.rejected = None;
+                continue;
+            };
+            let now = (config_hash(&run.spec), observed.images.get(&run.spec.image).cloned());
+            if *rejected.made_of.get_or_insert_with(|| now.clone()) != now {
+                memory.rejected = None;
+            }
         }
     }
 
