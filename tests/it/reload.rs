@@ -109,7 +109,8 @@ fn a_published_port_moves_from_the_old_to_the_new_and_back() {
     let failed = up.wait("reload_failed", "api");
     assert_eq!(failed.text("error"), "it ended with exit code 1", "{}", failed.event);
     assert!(failed.lines("log").contains("the greeting /greeting.txt is empty"), "{}", failed.event);
-    up.wait("ready", "api");
+    let held = up.wait("held", "api");
+    assert!(held.text("reason").starts_with("the container goes on as it is"), "{}", held.event);
     let container = project.inspect("api");
     assert_eq!((&container["Id"], &container["State"]["Status"]), (&second.into(), &"running".into()));
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "it listens again");
