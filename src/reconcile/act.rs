@@ -216,10 +216,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
             return Ok(Done::Unchanged);
         };
         if rebuild && run.build.is_some() {
-            let before = self.engine.image(&run.spec.image).await?.map(|image| image.id);
+            let before = self.engine.image_id(&run.spec.image).await?;
             self.image(project, target, run, ImageAction::Build).await?;
-            let after = self.engine.image(&run.spec.image).await?.map(|image| image.id);
-            if before.is_some() && before == after {
+            if before.is_some() && before == self.engine.image_id(&run.spec.image).await? {
                 return Ok(Done::Unchanged);
             }
         }
@@ -243,7 +242,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             let (target, line) = (target.name.clone(), line.to_owned());
             self.reporter.report(Event::ActionProgress { target, action: kind, line });
         };
-        let labels = stamp::image(project, &target.name, run.build.as_ref());
+        let labels = stamp::image(project, &target.name);
         let work = async {
             match (action, &run.build) {
                 (ImageAction::Build, Some(build)) => self.images.build(build, &run.spec.image, &labels, progress).await,

@@ -109,12 +109,16 @@ fn a_published_port_moves_from_the_old_to_the_new_and_back() {
     let failed = up.wait("reload_failed", "api");
     assert_eq!(failed.text("error"), "it ended with exit code 1", "{}", failed.event);
     assert!(failed.lines("log").contains("the greeting /greeting.txt is empty"), "{}", failed.event);
-    let held = up.wait("held", "api");
-    assert!(held.text("reason").starts_with("the container goes on as it is"), "{}", held.event);
     let container = project.inspect("api");
     assert_eq!((&container["Id"], &container["State"]["Status"]), (&second.into(), &"running".into()));
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "it listens again");
     assert_eq!(project.run(&["plan", "--detailed-exitcode"]).code, 2, "the new image is still wanted");
+    // It is not tried again by itself: that would take the good one down. The next save is.
+    project.write("app/greeting.txt", "good evening\n");
+    let reloaded = outcome(&mut up);
+    assert_eq!(reloaded["event"], "reloaded", "{reloaded}");
+    let tried = up.seen(|event| event["event"] == "action_started" && event["action"] == "replace");
+    assert_eq!(tried, Vec::<Value>::new());
     up.interrupt();
     project.assert_nothing_left();
 }
@@ -153,7 +157,6 @@ fn where_nothing_tells_the_old_one_is_kept_for_a_while() {
     project.write("content/greeting.txt", "");
     let end = up.wait_for("the old one put back", |event| event["event"] == "reload_failed");
     assert!(end.lines("log").contains("is empty"), "{}", end.event);
-    up.wait_for("it stands again", |event| event["event"] == "settled" && event["ready"] == 1);
     assert_eq!(project.id("api"), old);
     assert_eq!(project.inspect("api")["State"]["Status"], "running");
     assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
@@ -316,5 +319,61 @@ fn a_watched_root_may_go_and_come_back() {
     assert_eq!(changed.text("path"), "lib/deep/code.py");
     outcome(&mut up);
     up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn an_edit_that_does_not_run_is_tried_once_and_the_old_one_goes_on() {
+    let (project, mut up) = greeting("badedit", "mcp.transport = \"stdio\"");
+    let old = project.id("api");
+    let bad = greeter("mcp.transport = \"stdio\"").replace("/content/greeting.txt\"]", "/content/missing.txt\"]");
+    project.config(&bad);
+    let failed = up.wait("action_failed", "api");
+    assert_eq!((failed.text("action"), failed.text("error")), ("replace", "it ended with exit code 1"));
+    assert!(failed.lines("log").contains("cannot read the greeting /content/missing.txt"), "{}", failed.event);
+    assert!(failed.event["retry_ms"].is_null(), "not before something changes: {}", failed.event);
+    let settled = up.wait("settled", "");
+    assert_eq!(settled.number("ready"), 1, "{}", up.told());
+    assert_eq!(project.id("api"), old);
+    assert_eq!(project.inspect("api")["State"]["Status"], "running");
+    // Killed meanwhile, it comes back as it was.
+    assert!(crate::support::docker(&["kill", &old]).status.success());
+    up.wait("action_done", "api");
+    assert_eq!(project.id("api"), old);
+    project.config(&greeter("mcp.transport = \"stdio\"\nlabels = { mended = \"yes\" }"));
+    let done = up.wait("action_done", "api");
+    assert_eq!(done.text("action"), "replace");
+    assert_ne!(project.id("api"), old);
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn one_that_ends_soon_after_the_swap_gives_its_place_back() {
+    // Nothing but time tells: the old one waits, stopped, until `monitor` is over.
+    let config = |command: &str| {
+        format!(
+            "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\nnetwork_mode = \"none\"\ncommand = {command}\n\
+             deploy.update_config = {{ monitor = \"60s\" }}\n"
+        )
+    };
+    let project = Project::with("spare", &config("[\"idle\"]"));
+    let mut up = project.settled();
+    let old = project.id("api");
+    project.config(&config("[\"exit\", \"9\", \"--print\", \"out of luck\", \"--after\", \"700\"]"));
+    assert_eq!(up.wait("action_done", "api").text("action"), "replace");
+    let failed = up.wait("reload_failed", "api");
+    assert_eq!(failed.text("error"), "the new container ended at once; the old one was started again");
+    assert_eq!(failed.lines("log"), "out of luck");
+    let container = project.inspect("api");
+    assert_eq!((&container["Id"], &container["State"]["Status"]), (&old.into(), &"running".into()));
+    assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    // Kept as it is, until the file says something else.
+    up.wait("settled", "");
+    project.config(&config("[\"idle\"]").replace("60s", "1s"));
+    up.wait("config_reloaded", "");
+    up.interrupt();
+    let tries = up.seen(|event| event["event"] == "action_started" && event["action"] == "replace");
+    assert_eq!(tries.len(), 1, "{}", up.told());
     project.assert_nothing_left();
 }

@@ -10,11 +10,7 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     engine::{ContainerDetails, EngineEvent},
-    model::{
-        Health, Labels, ObservedContainer, State,
-        labels::BUILD_HASH,
-        observed::{ObservedImage, ObservedResource},
-    },
+    model::{Health, Labels, ObservedContainer, State, observed::ObservedResource},
 };
 
 /// One element of `GET /containers/json`.
@@ -251,16 +247,7 @@ impl Binding {
 #[derive(Deserialize)]
 pub(super) struct Image {
     #[serde(rename = "Id")]
-    id: String,
-    #[serde(rename = "Config", default)]
-    config: Option<InspectedConfig>,
-}
-
-impl Image {
-    pub(super) fn observed(self) -> ObservedImage {
-        let labels = self.config.and_then(|config| config.labels).unwrap_or_default();
-        ObservedImage { id: self.id, build_hash: labels.get(BUILD_HASH).cloned() }
-    }
+    pub(super) id: String,
 }
 
 /// A network or volume in a list.

@@ -41,8 +41,8 @@ pub(super) enum Work {
         /// Its container.
         container: String,
     },
-    /// A kept container was removed.
-    Spare(String),
+    /// A spare was removed.
+    Spare,
 }
 
 impl<E: Engine, I: Images> Supervisor<E, I> {
@@ -59,8 +59,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 }
             }
             Work::Probe { target, container } => self.probe_ended(&target, &container, outcome.result).await,
-            Work::Spare(container) => {
-                self.discarded.remove(&container);
+            Work::Spare => {
                 if let Err(failure) = outcome.result {
                     self.warn(format!("an old container could not be removed: {}", failure.message));
                 }
@@ -183,8 +182,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// Removes a container that was kept and is not needed any more.
     pub(super) fn discard(&mut self, spare: Spare) {
         let executor = Arc::clone(&self.executor);
-        self.discarded.insert(spare.old.clone());
-        self.spawn(Work::Spare(spare.old.clone()), async move {
+        self.spawn(Work::Spare, async move {
             executor.engine.remove(&spare.old).await?;
             Ok(Done::Finished)
         });
