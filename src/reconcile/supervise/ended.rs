@@ -90,8 +90,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
-            // A replacement that failed has left what ran running.
-            Err(failure) if matches!(&change.step, Step::Replace { container, .. } if self.running.contains(container)) =>
+            // What failed to take its place has left what ran running.
+            Err(failure)
+                if matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. }) && self.goes_on(&target) =>
             {
                 self.reload_failed(target, failure);
             }
@@ -101,6 +102,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.failed(&target, action, failure, Some(millis(wait)));
             }
         }
+    }
+
+    /// Whether the container that stands for the target runs.
+    fn goes_on(&self, target: &str) -> bool {
+        let current = self.targets.get(target).and_then(|memory| memory.current.as_ref());
+        current.is_some_and(|current| self.running.contains(current))
     }
 
     fn reload_ended(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
