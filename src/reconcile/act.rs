@@ -196,6 +196,11 @@ impl<E: Engine, I: Images> Executor<E, I> {
                     self.image(project, target, run, *image).await?;
                 }
                 let _slot = self.slots.acquire().await;
+                if self.engine.inspect(container).await?.is_none_or(|old| !old.running) {
+                    // Nothing that works is at stake, and nothing to go back to.
+                    self.engine.remove(container).await?;
+                    return self.create_and_start(project, target, run).await;
+                }
                 self.swap(project, target, run, container).await
             }
             Step::Unpause { container } => {

@@ -233,8 +233,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     fn spawn(&mut self, work: Work, doing: impl Future<Output = Result<Done, Failure>> + Send + 'static) {
-        let began = Instant::now();
-        self.tasks.spawn(async move { Outcome { work, began, result: doing.await } });
+        let (began, settings) = (Instant::now(), Arc::clone(&self.settings));
+        self.tasks.spawn(async move { Outcome { work, began, settings, result: doing.await } });
     }
 
     /// The earliest moment of the next look.

@@ -328,22 +328,40 @@ fn an_edit_that_does_not_run_is_tried_once_and_the_old_one_goes_on() {
     let old = project.id("api");
     let bad = greeter("mcp.transport = \"stdio\"").replace("/content/greeting.txt\"]", "/content/missing.txt\"]");
     project.config(&bad);
-    let failed = up.wait("action_failed", "api");
-    assert_eq!((failed.text("action"), failed.text("error")), ("replace", "it ended with exit code 1"));
+    let failed = up.wait("reload_failed", "api");
+    assert_eq!(failed.text("error"), "it ended with exit code 1");
     assert!(failed.lines("log").contains("cannot read the greeting /content/missing.txt"), "{}", failed.event);
-    assert!(failed.event["retry_ms"].is_null(), "not before something changes: {}", failed.event);
-    let settled = up.wait("settled", "");
-    assert_eq!(settled.number("ready"), 1, "{}", up.told());
+    let held = up.wait("held", "api");
+    let reason = "the container goes on as it is, its replacement failed: it ended with exit code 1";
+    assert_eq!(held.text("reason"), reason);
+    up.wait("settled", "");
     assert_eq!(project.id("api"), old);
     assert_eq!(project.inspect("api")["State"]["Status"], "running");
-    // Killed meanwhile, it comes back as it was.
-    assert!(crate::support::docker(&["kill", &old]).status.success());
-    up.wait("action_done", "api");
-    assert_eq!(project.id("api"), old);
     project.config(&greeter("mcp.transport = \"stdio\"\nlabels = { mended = \"yes\" }"));
     let done = up.wait("action_done", "api");
     assert_eq!(done.text("action"), "replace");
     assert_ne!(project.id("api"), old);
+    let tries = up.seen(|event| event["event"] == "action_started" && event["action"] == "replace");
+    assert_eq!(tries.len(), 2, "{}", up.told());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn an_edit_that_comes_while_the_one_before_fails_is_tried() {
+    let (project, mut up) = greeting("overtaken", "mcp.transport = \"stdio\"");
+    let old = project.id("api");
+    let good = greeter("mcp.transport = \"stdio\"\nlabels = { mended = \"yes\" }");
+    let slow = "command = [\"exit\", \"1\", \"--after\", \"1000\"]";
+    let bad = greeter("mcp.transport = \"stdio\"");
+    project.config(&bad.replace("command = [\"stdio\", \"--greeting\", \"/content/greeting.txt\"]", slow));
+    up.wait("action_started", "api");
+    project.config(&good);
+    up.wait("config_reloaded", "");
+    up.wait("reload_failed", "api");
+    assert_eq!(up.wait("action_done", "api").text("action"), "replace");
+    assert_ne!(project.id("api"), old);
+    assert_eq!(project.inspect("api")["Config"]["Labels"]["mended"], "yes");
     up.interrupt();
     project.assert_nothing_left();
 }

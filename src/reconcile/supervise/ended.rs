@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Images},
-    model::{TargetKind, target::UpdateOrder},
+    model::{Settings, TargetKind, target::UpdateOrder},
     output::{ActionKind, Event, event::millis, follow::tail},
     plan::{Change, Step, Subject},
     reconcile::{
@@ -22,6 +22,8 @@ use crate::{
 pub(super) struct Outcome {
     pub(super) work: Work,
     pub(super) began: Instant,
+    /// The settings that were in force when it began.
+    pub(super) settings: Arc<Settings>,
     pub(super) result: Result<Done, Failure>,
 }
 
@@ -49,6 +51,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     pub(super) async fn ended(&mut self, outcome: Outcome) {
         self.look_again = true;
         let duration_ms = millis(outcome.began.elapsed());
+        let edited = match &outcome.work {
+            Work::Change(change, _) => Some(change.subject.name()),
+            Work::Reload(Reload { target, .. }, _) | Work::PutBack(target) => Some(target.as_str()),
+            Work::Probe { .. } | Work::Spare => None,
+        };
+        let edited = edited.filter(|_| !Arc::ptr_eq(&outcome.settings, &self.settings)).map(str::to_owned);
         match outcome.work {
             Work::Change(change, kind) => self.change_ended(&change, kind, outcome.result, duration_ms),
             Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
@@ -64,6 +72,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     self.warn(format!("an old container could not be removed: {}", failure.message));
                 }
             }
+        }
+        // What failed was made from settings that are no longer in force: it says nothing about those that are.
+        if let Some(target) = edited {
+            self.attempts.forget(&target);
+            self.memory(&target).rejected = None;
         }
     }
 
