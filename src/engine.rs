@@ -9,7 +9,7 @@ use tokio::io::AsyncWrite;
 
 use crate::model::{
     ContainerSpec, Labels, ObservedContainer,
-    observed::ObservedResource,
+    observed::{ObservedImage, ObservedResource},
     target::{Build, NetworkSpec, VolumeSpec},
 };
 
@@ -58,8 +58,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Goes on after a pause.
     fn unpause(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
 
-    /// The id the engine has for an image reference.
-    fn image_id(&self, reference: &str) -> impl Future<Output = EngineResult<Option<String>>> + Send;
+    /// What the engine has for an image reference.
+    fn image(&self, reference: &str) -> impl Future<Output = EngineResult<Option<ObservedImage>>> + Send;
 
     /// Networks that carry the label, by name.
     fn networks(

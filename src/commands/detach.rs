@@ -45,6 +45,13 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
 pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker) -> Result<u8> {
     if let Some(pid) = kept_by(engine, settings).await? {
+        let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
+        if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
+            return Err(Error::failed(format!(
+                "a supervisor, pid {pid}, keeps the project already: {flag} does not reach it"
+            ))
+            .hint(format!("`mcpmon down`, then `mcpmon up -d {flag}`")));
+        }
         return follow(context, args, settings, engine, pid).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::model::{
     Labels, ObservedContainer,
-    observed::ObservedResource,
+    observed::{ObservedImage, ObservedResource},
     target::{NetworkSpec, VolumeSpec},
 };
 
@@ -106,7 +106,7 @@ impl Engine for Docker {
         self.unpause_container(id).await
     }
 
-    async fn image_id(&self, reference: &str) -> EngineResult<Option<String>> {
+    async fn image(&self, reference: &str) -> EngineResult<Option<ObservedImage>> {
         self.find_image(reference).await
     }
 

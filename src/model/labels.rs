@@ -27,6 +27,8 @@ pub const TARGET: &str = "mcpmon.target";
 pub const CONFIG_HASH: &str = "mcpmon.config-hash";
 /// The spec itself, secrets as fingerprints: what a later plan shows as the old value.
 pub const CONFIG: &str = "mcpmon.config";
+/// On images: hash of the build they came from.
+pub const BUILD_HASH: &str = "mcpmon.build-hash";
 /// The file it came from.
 pub const CONFIG_FILE: &str = "mcpmon.config-file";
 

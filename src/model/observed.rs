@@ -9,14 +9,23 @@ use super::labels::Labels;
 pub struct Observed {
     /// Every container that carries this project's label, running or not.
     pub containers: Vec<ObservedContainer>,
-    /// Desired image references to the id that the engine has for them now; absent = not there.
-    pub images: BTreeMap<String, String>,
+    /// Desired image references to what the engine has for them now; absent = not there.
+    pub images: BTreeMap<String, ObservedImage>,
     /// Networks of this project (or named like one that is asked for), by name.
     pub networks: BTreeMap<String, ObservedResource>,
     /// Volumes of this project (or named like one that is asked for), by name.
     pub volumes: BTreeMap<String, ObservedResource>,
     /// Names that are taken by containers without this project's label: name to container id.
     pub foreign_names: BTreeMap<String, String>,
+}
+
+/// An image on the engine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ObservedImage {
+    /// Its id (`sha256:…`).
+    pub id: String,
+    /// The hash of the build it came from, where mcpmon built it.
+    pub build_hash: Option<String>,
 }
 
 /// A network or volume on the engine.

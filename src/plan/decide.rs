@@ -211,11 +211,10 @@ impl<'a> View<'a> {
         };
         let runs =
             current.is_some_and(|current| current.state == State::Running && *self.owner(current) == Ownership::Mine);
-        if let (Step::Replace { .. }, true, Some(reason)) =
-            (&main.step, runs, self.situation.rejected.get(&target.name))
-        {
+        let replaces = matches!(main.step, Step::Replace { .. } | Step::RefreshImage { .. });
+        if let (true, true, Some(reason)) = (replaces, runs, self.situation.rejected.get(&target.name)) {
             main = hold(&target.name, format!("the container goes on as it is, its replacement failed: {reason}"));
-        } else if matches!(main.step, Step::Create { .. } | Step::Start { .. } | Step::Replace { .. }) {
+        } else if replaces || matches!(main.step, Step::Create { .. } | Step::Start { .. }) {
             if let Some(Backoff { retry_ms, reason }) = self.situation.backoff.get(&target.name)
                 && *retry_ms != Some(0)
             {
@@ -302,19 +301,19 @@ impl<'a> View<'a> {
         }
         let wanted_image = self.observed.images.get(&run.spec.image);
         if let Some(wanted) = wanted_image
-            && *wanted != container.image_id
+            && wanted.id != container.image_id
         {
             let field = FieldChange {
                 field: "image id".into(),
                 old: Some(short(&container.image_id).into()),
-                new: Some(short(wanted).into()),
+                new: Some(short(&wanted.id).into()),
             };
             return replace(format!("{} is another image now", run.spec.image), vec![field]);
         }
-        if self.situation.refresh.contains(&target.name)
-            && let Some(image) = self.image(target, run)?
-        {
-            return Ok((Step::RefreshImage { image }, "asked for".into()));
+        if let Some(image) = self.image(target, run)?.filter(|_| wanted_image.is_some()) {
+            let asked = self.situation.refresh.contains(&target.name);
+            let cause = if asked { "asked for" } else { "its build changed in the file" };
+            return Ok((Step::RefreshImage { image }, cause.into()));
         }
         let missing_network = run.spec.networks.keys().find(|network| !container.networks.contains(*network));
         match &container.state {
@@ -352,8 +351,12 @@ impl<'a> View<'a> {
     /// How the target's image comes to be there, if it has to.
     fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
         let image = &run.spec.image;
-        let there = self.observed.images.contains_key(image);
-        if there && !self.situation.refresh.contains(&target.name) {
+        let found = self.observed.images.get(image);
+        let there = found.is_some();
+        // An image that mcpmon did not build is taken as it is.
+        let built_from = found.and_then(|found| found.build_hash.as_ref());
+        let stale = run.build.as_ref().is_some_and(|build| built_from.is_some_and(|hash| *hash != config_hash(build)));
+        if there && !stale && !self.situation.refresh.contains(&target.name) {
             return Ok(None);
         }
         match (run.build.is_some(), run.pull_policy) {

@@ -6,6 +6,7 @@ use super::*;
 use crate::model::{
     Health, Observed, ObservedContainer, Project, State, Target, TargetKind,
     labels::{CONFIG_HASH, TARGET},
+    observed::ObservedImage,
     spec::{EnvironmentValue, Mount, MountSource},
     target::{Condition, NetworkSpec, PullPolicy, VolumeSpec},
     testing::{self, container, project, run, target},
@@ -20,10 +21,14 @@ fn settled(project: &Project) -> Observed {
     };
     for target in project.targets.values() {
         if let TargetKind::Run(run) = &target.kind {
-            observed.images.insert(run.spec.image.clone(), format!("sha256:{}", run.spec.image));
+            observed.images.insert(run.spec.image.clone(), image(&format!("sha256:{}", run.spec.image)));
         }
     }
     observed
+}
+
+fn image(id: &str) -> ObservedImage {
+    ObservedImage { id: id.into(), build_hash: None }
 }
 
 fn only(observed: &mut Observed) -> &mut ObservedContainer {
@@ -143,7 +148,7 @@ fn one_target() {
         (
             "other image id",
             |_, o, _| {
-                o.images.insert("i".into(), "sha256:new".into());
+                o.images.insert("i".into(), image("sha256:new"));
             },
             "a: replace id-a: i is another image now",
         ),
@@ -199,6 +204,15 @@ fn one_target() {
             },
             "a: replace id-a: the file asks for something else",
         ),
+        (
+            "its build changed",
+            |p, o, _| {
+                run(a(p)).build = Some(build());
+                o.images.insert("i".into(), ObservedImage { build_hash: Some("old".into()), ..image("sha256:i") });
+            },
+            "a: refresh Build: its build changed in the file",
+        ),
+        ("built by somebody else", |p, _, _| run(a(p)).build = Some(build()), ""),
         (
             "busy",
             |_, o, s| {
@@ -441,12 +455,12 @@ fn carry_out(desired: &Project, observed: &mut Observed, change: &Change) {
         }
         (_, Step::Create { .. }) => {
             let fresh = fresh(observed, name);
-            observed.images.insert(fresh.image.clone(), fresh.image_id.clone());
+            observed.images.insert(fresh.image.clone(), image(&fresh.image_id));
             observed.containers.push(fresh);
         }
         (_, Step::Replace { container, .. }) => {
             let fresh = fresh(observed, name);
-            observed.images.insert(fresh.image.clone(), fresh.image_id.clone());
+            observed.images.insert(fresh.image.clone(), image(&fresh.image_id));
             observed.containers.retain(|old| old.id != *container);
             observed.containers.push(fresh);
         }

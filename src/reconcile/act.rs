@@ -221,9 +221,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
             return Ok(Done::Unchanged);
         };
         if rebuild && run.build.is_some() {
-            let before = self.engine.image_id(&run.spec.image).await?;
+            let before = self.engine.image(&run.spec.image).await?.map(|image| image.id);
             self.image(project, target, run, ImageAction::Build).await?;
-            if before.is_some() && before == self.engine.image_id(&run.spec.image).await? {
+            let after = self.engine.image(&run.spec.image).await?.map(|image| image.id);
+            if before.is_some() && before == after {
                 return Ok(Done::Unchanged);
             }
         }
@@ -247,7 +248,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             let (target, line) = (target.name.clone(), line.to_owned());
             self.reporter.report(Event::ActionProgress { target, action: kind, line });
         };
-        let labels = stamp::image(project, &target.name);
+        let labels = stamp::image(project, &target.name, run.build.as_ref());
         let work = async {
             match (action, &run.build) {
                 (ImageAction::Build, Some(build)) => self.images.build(build, &run.spec.image, &labels, progress).await,

@@ -25,7 +25,7 @@ pub async fn observe<E: Engine>(engine: &E, project: &Project, names: bool) -> E
         engine.networks(label),
         async { if project.volumes.is_empty() { Ok(BTreeMap::new()) } else { engine.volumes(label).await } },
         try_join_all(references.into_iter().map(|reference| async move {
-            Ok(engine.image_id(reference).await?.map(|id| (reference.to_owned(), id)))
+            Ok(engine.image(reference).await?.map(|image| (reference.to_owned(), image)))
         })),
     )?;
     let mut observed = Observed {

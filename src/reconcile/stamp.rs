@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::model::{
     Labels, Owner, Project, RunTarget,
     fingerprint::{config_hash, remember},
-    labels::{CONFIG, CONFIG_FILE, CONFIG_HASH, MANAGED, PREFIX, PROJECT, TARGET},
+    labels::{BUILD_HASH, CONFIG, CONFIG_FILE, CONFIG_HASH, MANAGED, PREFIX, PROJECT, TARGET},
+    target::Build,
 };
 
 /// Stop before kill, where nothing says otherwise.
@@ -61,8 +62,10 @@ pub fn volume<T: Serialize>(
 }
 
 /// Labels of an image that mcpmon builds.
-pub fn image(project: &Project, target: &str) -> BTreeMap<String, String> {
-    BTreeMap::from([(PROJECT.into(), project.name.clone()), (TARGET.into(), target.into())])
+pub fn image(project: &Project, target: &str, build: Option<&Build>) -> BTreeMap<String, String> {
+    let build = build.map(|build| (BUILD_HASH.to_owned(), config_hash(build)));
+    let names = [(PROJECT.to_owned(), project.name.clone()), (TARGET.to_owned(), target.to_owned())];
+    names.into_iter().chain(build).collect()
 }
 
 /// How long a container may take to stop, by the spec it was made from.

@@ -87,6 +87,8 @@ pub struct Supervisor<E, I> {
     attempts: Attempts,
     /// Containers that somebody else stopped: their end is no crash.
     stopped_outside: BTreeSet<String>,
+    /// Kept containers that are being removed now.
+    discarded: BTreeSet<String>,
     /// Containers that ran at the last look.
     running: BTreeSet<String>,
     /// Containers that ended just now, by the engine's event.
@@ -137,6 +139,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             targets: BTreeMap::new(),
             attempts: Attempts::default(),
             stopped_outside: BTreeSet::new(),
+            discarded: BTreeSet::new(),
             running: BTreeSet::new(),
             died: BTreeSet::new(),
             settled: None,

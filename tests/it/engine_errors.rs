@@ -64,7 +64,7 @@ async fn an_image_that_is_not_there() {
     let corner = Corner::new("image").await;
     let mut spec = spec(&["idle"]);
     spec.image = "mcpmon-it-nowhere/nothing:1".into();
-    assert_eq!(corner.docker.image_id(&spec.image).await.unwrap(), None);
+    assert_eq!(corner.docker.image(&spec.image).await.unwrap(), None);
     let error = corner.create("api", &spec).await.unwrap_err();
     assert!(matches!(&error, EngineError::ImageNotFound(message) if message.contains(&spec.image)), "{error:?}");
     assert!(Error::from(error).hint.is_some());
@@ -150,7 +150,7 @@ async fn a_build_shows_its_steps_and_carries_its_labels() {
     let found = docker(&["image", "inspect", &tag, "--format", "{{json .Config.Labels}}"]);
     let labels: BTreeMap<String, String> = serde_json::from_slice(&found.stdout).unwrap();
     assert_eq!((labels["word"].as_str(), &labels["mcpmon.project"]), ("hello", &corner.project));
-    assert!(corner.docker.image_id(&tag).await.unwrap().is_some());
+    assert!(corner.docker.image(&tag).await.unwrap().is_some());
     assert!(docker(&["image", "rm", &tag]).status.success());
 
     std::fs::write(folder.path().join("Other"), format!("FROM {IMAGE} AS wanted\nCOPY missing /\n")).unwrap();

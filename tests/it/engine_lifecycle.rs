@@ -23,7 +23,7 @@ async fn a_container_lives_from_create_to_remove() {
     assert_eq!((listed[0].id.as_str(), &listed[0].state), (id.as_str(), &State::Created));
     assert_eq!(listed[0].name, corner.name("api"));
     assert_eq!(listed[0].image, IMAGE);
-    assert_eq!(Some(listed[0].image_id.clone()), corner.docker.image_id(IMAGE).await.unwrap());
+    assert_eq!(Some(listed[0].image_id.clone()), corner.docker.image(IMAGE).await.unwrap().map(|image| image.id));
     assert_eq!(listed[0].labels.target(), Some("api"));
     assert_eq!(listed[0].networks, BTreeSet::from(["none".to_owned()]));
 

@@ -42,7 +42,7 @@ impl Corner {
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
         let docker = Docker::connect(&environment(), DEADLINE).await.expect("engine tests need a running engine");
-        let image = docker.image_id(IMAGE).await.expect("the engine answers");
+        let image = docker.image(IMAGE).await.expect("the engine answers");
         assert!(image.is_some(), "engine tests need the image {IMAGE}: `make test` builds it");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self { docker, project: format!("it-{test}-{}-{count}", std::process::id()) }

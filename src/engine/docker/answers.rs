@@ -10,7 +10,11 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
     engine::{ContainerDetails, EngineEvent},
-    model::{Health, Labels, ObservedContainer, State, observed::ObservedResource},
+    model::{
+        Health, Labels, ObservedContainer, State,
+        labels::BUILD_HASH,
+        observed::{ObservedImage, ObservedResource},
+    },
 };
 
 /// One element of `GET /containers/json`.
@@ -247,7 +251,16 @@ impl Binding {
 #[derive(Deserialize)]
 pub(super) struct Image {
     #[serde(rename = "Id")]
-    pub(super) id: String,
+    id: String,
+    #[serde(rename = "Config", default)]
+    config: Option<InspectedConfig>,
+}
+
+impl Image {
+    pub(super) fn observed(self) -> ObservedImage {
+        let labels = self.config.and_then(|config| config.labels).unwrap_or_default();
+        ObservedImage { id: self.id, build_hash: labels.get(BUILD_HASH).cloned() }
+    }
 }
 
 /// A network or volume in a list.

@@ -52,12 +52,15 @@ impl Docker {
         self.find(&format!("looking at container {}", short(id)), &path).await
     }
 
-    pub(super) async fn find_image(&self, reference: &str) -> EngineResult<Option<String>> {
+    pub(super) async fn find_image(
+        &self,
+        reference: &str,
+    ) -> EngineResult<Option<crate::model::observed::ObservedImage>> {
         // Slashes stay: the engine's route takes the whole rest as the name.
         let name: Vec<String> = reference.split('/').map(wire::encode).collect();
         let path = format!("/images/{}/json", name.join("/"));
         let found: Option<Image> = self.find(&format!("looking for image {reference}"), &path).await?;
-        Ok(found.map(|image| image.id))
+        Ok(found.map(|image| image.observed()))
     }
 
     pub(super) async fn create_container(&self, container: &CreateContainer<'_>) -> EngineResult<String> {

@@ -43,8 +43,8 @@ pub(super) enum Work {
         /// Its container.
         container: String,
     },
-    /// A spare was removed.
-    Spare,
+    /// A kept container was removed.
+    Spare(String),
 }
 
 impl<E: Engine, I: Images> Supervisor<E, I> {
@@ -67,7 +67,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 }
             }
             Work::Probe { target, container } => self.probe_ended(&target, &container, outcome.result).await,
-            Work::Spare => {
+            Work::Spare(container) => {
+                self.discarded.remove(&container);
                 if let Err(failure) = outcome.result {
                     self.warn(format!("an old container could not be removed: {}", failure.message));
                 }
@@ -202,7 +203,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// Removes a container that was kept and is not needed any more.
     pub(super) fn discard(&mut self, spare: Spare) {
         let executor = Arc::clone(&self.executor);
-        self.spawn(Work::Spare, async move {
+        self.discarded.insert(spare.old.clone());
+        self.spawn(Work::Spare(spare.old.clone()), async move {
             executor.engine.remove(&spare.old).await?;
             Ok(Done::Finished)
         });

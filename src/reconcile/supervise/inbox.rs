@@ -6,9 +6,10 @@ use super::{Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        Settings, WatchSettings,
+        Settings, TargetKind, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
+        spec::MountSource,
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
@@ -89,10 +90,28 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.start_reloads();
     }
 
+    /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the
+    /// engine make an empty one in its place. What comes back is a change of its own.
+    fn missing_source(&self, target: &str) -> Option<String> {
+        let TargetKind::Run(run) = &self.settings.project.targets.get(target)?.kind else { return None };
+        run.spec.volumes.iter().find_map(|mount| match &mount.source {
+            MountSource::Bind { path, .. } if !path.exists() => Some(self.shown(path)),
+            _ => None,
+        })
+    }
+
     /// Begins the reloads that are due.
     pub(super) fn start_reloads(&mut self) {
         for reload in self.trigger.poll(Instant::now()) {
             let target = reload.target.clone();
+            if let Some(missing) = self.missing_source(&target) {
+                self.trigger.done(&target);
+                let reason = format!(
+                    "the volume's source {missing} is gone; the container goes on, and reloads when it is back"
+                );
+                self.report(Event::Held { target, reason });
+                continue;
+            }
             let rebuild = reload.action == WatchAction::Rebuild;
             let action = if rebuild { ActionKind::Rebuild } else { ActionKind::Restart };
             self.report(Event::FilesChanged {

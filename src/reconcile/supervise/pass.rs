@@ -55,7 +55,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             .collect();
         self.keep_rejections(&observed);
         let spare = |id: &String| {
-            self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
+            self.discarded.contains(id)
+                || self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
         };
         observed.containers.retain(|container| !spare(&container.id));
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
@@ -110,7 +111,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 memory.rejected = None;
                 continue;
             };
-            let now = (config_hash(&run.spec), observed.images.get(&run.spec.image).cloned());
+            let now = (config_hash(&run.spec), observed.images.get(&run.spec.image).map(|image| image.id.clone()));
             if *rejected.made_of.get_or_insert_with(|| now.clone()) != now {
                 memory.rejected = None;
             }
