@@ -310,7 +310,10 @@ impl<'a> View<'a> {
             };
             return replace(format!("{} is another image now", run.spec.image), vec![field]);
         }
-        if let Some(image) = self.image(target, run)?.filter(|_| wanted_image.is_some()) {
+        // What failed before is not in the way of a container that only has to be started again.
+        let runs = container.state == State::Running;
+        let worth_trying = wanted_image.is_some() && (runs || !self.situation.rejected.contains_key(&target.name));
+        if let Some(image) = self.image(target, run)?.filter(|_| worth_trying) {
             let asked = self.situation.refresh.contains(&target.name);
             let cause = if asked { "asked for" } else { "its build changed in the file" };
             return Ok((Step::RefreshImage { image }, cause.into()));

@@ -212,6 +212,16 @@ fn one_target() {
             },
             "a: refresh Build: its build changed in the file",
         ),
+        (
+            "its build failed, and it was killed",
+            |p, o, s| {
+                run(a(p)).build = Some(build());
+                s.refresh.insert("a".into());
+                s.rejected.insert("a".into(), "build failed".into());
+                only(o).state = State::Exited(Some(137));
+            },
+            "a: start id-a: it ended with exit code 137",
+        ),
         ("built by somebody else", |p, _, _| run(a(p)).build = Some(build()), ""),
         (
             "busy",

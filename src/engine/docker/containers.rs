@@ -60,7 +60,7 @@ impl Docker {
         let name: Vec<String> = reference.split('/').map(wire::encode).collect();
         let path = format!("/images/{}/json", name.join("/"));
         let found: Option<Image> = self.find(&format!("looking for image {reference}"), &path).await?;
-        Ok(found.map(|image| image.observed()))
+        Ok(found.map(Image::observed))
     }
 
     pub(super) async fn create_container(&self, container: &CreateContainer<'_>) -> EngineResult<String> {

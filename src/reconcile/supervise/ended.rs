@@ -54,7 +54,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let edited = match &outcome.work {
             Work::Change(change, _) => Some(change.subject.name()),
             Work::Reload(Reload { target, .. }, _) | Work::PutBack(target) => Some(target.as_str()),
-            Work::Probe { .. } | Work::Spare => None,
+            Work::Probe { .. } | Work::Spare(_) => None,
         };
         let edited = edited.filter(|_| !Arc::ptr_eq(&outcome.settings, &self.settings)).map(str::to_owned);
         match outcome.work {
