@@ -155,8 +155,8 @@ pub struct CreateContainer<'a> {
 pub struct ContainerDetails {
     /// Runs (also while paused or restarting).
     pub running: bool,
-    /// The engine's word for the state.
-    pub status: String,
+    /// What it does.
+    pub state: crate::model::State,
     /// Exit code of the last end.
     pub exit_code: Option<i64>,
     /// Health.

@@ -3,6 +3,7 @@
 
 pub mod host;
 pub mod process;
+pub mod record;
 pub mod signals;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -45,6 +45,13 @@ impl Context {
         std::env::home_dir()
     }
 
+    /// Where notes and logs of sessions are kept: `$XDG_STATE_HOME/mcpmon`, `~/.local/state/mcpmon`.
+    pub fn state_folder(&self) -> PathBuf {
+        let state = self.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let state = state.or_else(|| Some(self.home()?.join(".local/state")));
+        state.unwrap_or_else(std::env::temp_dir).join("mcpmon")
+    }
+
     /// What the configuration is read from.
     pub fn request(&self, watch: &WatchArgs) -> Request {
         let global = &self.global;

@@ -27,6 +27,7 @@ use crate::{
     session::{
         host,
         process::{Process, ThisHost},
+        record,
     },
 };
 
@@ -46,27 +47,36 @@ pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
     let mut options = Options::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     let shown = tokio::spawn(show(reports, options));
-    let result = down(&engine, &settings, args, &reporter).await;
+    let result = down(context, &engine, &settings, args, &reporter).await;
     drop(reporter);
     finish(shown).await?;
     result
 }
 
-async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &Reporter) -> Result<u8> {
+async fn down(
+    context: &Context,
+    engine: &Docker,
+    settings: &Settings,
+    args: &DownArgs,
+    reporter: &Reporter,
+) -> Result<u8> {
+    let state = context.state_folder();
     let label = (PROJECT, settings.project.name.as_str());
     let mut containers = ours(engine, settings).await?;
     let before = containers.len();
     if args.targets.is_empty() {
         let networks = engine.networks(label).await?;
         let owned = containers.iter().map(|container| &container.labels);
-        let labels: Vec<Labels> = owned.chain(networks.values().map(|network| &network.labels)).cloned().collect();
+        let noted = record::read(&state, &engine.info().address, &settings.project.name);
+        let labels: Vec<Labels> =
+            owned.chain(networks.values().map(|network| &network.labels)).cloned().chain(noted).collect();
         if end_owners(&labels, longest_grace(&containers)).await? {
             containers = ours(engine, settings).await?;
         }
     } else {
         let meant: BTreeSet<&str> = args.targets.iter().map(String::as_str).collect();
         containers.retain(|container| container.labels.target().is_some_and(|target| meant.contains(target)));
-        if let Some(pid) = kept_by(engine, settings).await? {
+        if let Some(pid) = kept_by(context, engine, settings).await? {
             return Err(Error::failed(format!(
                 "another mcpmon, pid {pid}, keeps {}: it would start them again",
                 args.targets.join(", ")
@@ -74,7 +84,7 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
             .hint("end the whole project with `mcpmon down`, or take the target out of the file: the one that runs follows"));
         }
     }
-    let ended = before - containers.len();
+    let ended = before.saturating_sub(containers.len());
     let removed =
         remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
     let mut left = removed.failed.len();

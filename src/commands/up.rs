@@ -27,6 +27,7 @@ use crate::{
     session::{
         self,
         process::ThisHost,
+        record,
         signals::{Ending, Signals},
     },
 };
@@ -44,7 +45,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     if args.detach || args.wait {
         return detach::start(context, args, &settings, &engine).await;
     }
-    if let Some(pid) = kept_by(&engine, &settings).await? {
+    if let Some(pid) = kept_by(context, &engine, &settings).await? {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
@@ -68,15 +69,24 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
 }
 
 /// The pid of another living mcpmon that keeps this project.
-pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
+pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
     let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
     let containers = engine.list(&[label]).await?;
     let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
     // A session that never was: whatever lives is another's.
     let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };
     let owners = owners(&observed, Some(&nobody), &nobody.host, &ThisHost);
-    Ok(owners.into_values().find_map(|owner| match owner {
+    let keeper = owners.into_values().find_map(|owner| match owner {
         Ownership::Living { pid } => Some(pid),
+        _ => None,
+    });
+    if keeper.is_some() {
+        return Ok(keeper);
+    }
+    // One that owns nothing on the engine yet left a note.
+    let noted = record::read(&context.state_folder(), &engine.info().address, &settings.project.name);
+    Ok(noted.and_then(|labels| match judge(&labels, &nobody.host, &ThisHost) {
+        Verdict::Owned { pid } => Some(pid),
         _ => None,
     }))
 }
@@ -110,6 +120,7 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });
     }
+    let _record = record::write(&context.state_folder(), &engine.info().address, &settings.project.name, &owner);
     let labels = settings.session.labels.clone();
     let host = owner.host.clone();
     let executor: Executor<Docker, DockerCli> =
@@ -140,7 +151,10 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
         while signals.next().await.name != "SIGINT" {}
         impatient.cancel();
     });
-    supervisor.stop(settings.session.docker_timeout).await;
+    tokio::select! {
+        () = supervisor.stop(settings.session.docker_timeout) => {}
+        () = hurry.cancelled() => supervisor.give_up().await,
+    }
     let result = leave(&executor, &settings, &hurry).await;
     supervisor.finish_logs(LAST_LOGS).await;
     listen.abort();

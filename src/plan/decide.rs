@@ -13,6 +13,9 @@ use crate::model::{
     target::{Condition, PullPolicy},
 };
 
+/// When to look again for a container that is being removed.
+const REMOVAL_MS: u64 = 100;
+
 /// The name of a target's container: the file's own, or `<project>-<target>`.
 pub fn container_name(project: &Project, target: &Target) -> String {
     match &target.kind {
@@ -62,7 +65,24 @@ pub fn plan(desired: &Project, observed: &Observed, situation: &Situation) -> Pl
         changes.extend(view.left_the_file());
         changes.extend(view.unused_networks());
     }
+    for change in &mut changes {
+        back_off(change, situation);
+    }
+    // A target that waits is told once, whatever it waits with.
+    changes.dedup_by(|next, last| next.subject == last.subject && next.step == last.step && next.cause == last.cause);
     Plan { changes }
+}
+
+/// What failed lately is not tried again before its time.
+fn back_off(change: &mut Change, situation: &Situation) {
+    if !matches!(change.step, Step::Same { .. } | Step::Hold { .. })
+        && let Some(Backoff { retry_ms, reason }) = situation.backoff.get(change.subject.name())
+        && *retry_ms != Some(0)
+    {
+        change.step = Step::Hold { retry_ms: *retry_ms };
+        change.cause.clone_from(reason);
+        change.waits.clear();
+    }
 }
 
 struct View<'a> {
@@ -84,7 +104,7 @@ fn one_shots(desired: &Project) -> BTreeSet<&str> {
 }
 
 /// Targets, each after what it depends on, otherwise by name. Cycles were refused with the configuration.
-fn dependency_order(desired: &Project) -> Vec<&Target> {
+pub fn dependency_order(desired: &Project) -> Vec<&Target> {
     fn visit<'a>(desired: &'a Project, target: &'a Target, seen: &mut BTreeSet<&'a str>, order: &mut Vec<&'a Target>) {
         if seen.insert(&target.name) {
             for dependency in target.depends_on.keys().filter_map(|name| desired.targets.get(name)) {
@@ -148,12 +168,7 @@ fn resource(view: &View<'_>, subject: Subject, user: &str, hash: &str, found: Op
         _ => ("volume", "mcpmon down -v"),
     };
     match found {
-        None => match view.situation.backoff.get(subject.name()) {
-            Some(Backoff { retry_ms, reason }) if *retry_ms != Some(0) => {
-                change(subject, Step::Hold { retry_ms: *retry_ms }, reason.clone())
-            }
-            _ => change(subject, Step::Make, format!("{user} uses it")),
-        },
+        None => change(subject, Step::Make, format!("{user} uses it")),
         Some(found) if !found.labels.managed() || found.labels.project() != Some(&desired.name) => change(
             subject,
             Step::Hold { retry_ms: None },
@@ -215,13 +230,7 @@ impl<'a> View<'a> {
         if let (true, true, Some(reason)) = (replaces, runs, self.situation.rejected.get(&target.name)) {
             main = hold(&target.name, format!("the container goes on as it is, its replacement failed: {reason}"));
         } else if replaces || matches!(main.step, Step::Create { .. } | Step::Start { .. }) {
-            if let Some(Backoff { retry_ms, reason }) = self.situation.backoff.get(&target.name)
-                && *retry_ms != Some(0)
-            {
-                main = change(main.subject, Step::Hold { retry_ms: *retry_ms }, reason.clone());
-            } else {
-                main.waits = self.waits(target, run, blocked);
-            }
+            main.waits = self.waits(target, run, blocked);
         }
         let surplus: Vec<String> = self
             .containers(&target.name)
@@ -229,15 +238,13 @@ impl<'a> View<'a> {
             .filter(|container| matches!(self.owner(container), Ownership::Mine | Ownership::Dead { .. }))
             .map(|container| container.id.clone())
             .collect();
-        let mut changes = vec![main];
+        let mut changes = Vec::new();
         if !surplus.is_empty() {
-            let subject = Subject::Target(target.name.clone());
-            changes.push(change(
-                subject,
-                Step::Remove { containers: surplus },
-                "another container stands for the target",
-            ));
+            // First: one of them may hold the name that the other one needs.
+            let (subject, step) = (Subject::Target(target.name.clone()), Step::Remove { containers: surplus });
+            changes.push(change(subject, step, "another container stands for the target"));
         }
+        changes.push(main);
         changes
     }
 
@@ -346,7 +353,8 @@ impl<'a> View<'a> {
             }
             State::Paused => drift(Step::Unpause { container: id }, "somebody paused it".into()),
             State::Restarting => Err("the engine's own restart policy is at work on it".into()),
-            State::Removing => Err("it is being removed".into()),
+            // The removal's end is an event; the list may be a moment behind it.
+            State::Removing => Ok((Step::Hold { retry_ms: Some(REMOVAL_MS) }, "it is being removed".into())),
             State::Other(word) => Err(format!("its state is {word:?}, which this version of mcpmon does not know")),
         }
     }

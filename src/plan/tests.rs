@@ -123,7 +123,7 @@ fn one_target() {
             |_, o, _| only(o).state = State::Restarting,
             "a: hold: the engine's own restart policy is at work on it",
         ),
-        ("removing", |_, o, _| only(o).state = State::Removing, "a: hold: it is being removed"),
+        ("removing", |_, o, _| only(o).state = State::Removing, "a: hold 100: it is being removed"),
         (
             "unknown state",
             |_, o, _| only(o).state = State::Other("stopped".into()),

@@ -16,6 +16,7 @@ use crate::{
     model::{
         Health, RunTarget, Target,
         probe::{INITIALIZE, is_answer},
+        spec::Protocol,
         target::Transport,
     },
 };
@@ -58,7 +59,8 @@ impl std::fmt::Display for NotReady {
 pub fn evidence(target: &Target, run: &RunTarget) -> Evidence {
     let checked =
         run.spec.healthcheck.as_ref().is_some_and(|check| check.test.as_deref() != Some(&["NONE".to_owned()]));
-    match (checked, target.mcp.transport, run.spec.ports.first()) {
+    let first_tcp = run.spec.ports.iter().find(|port| port.protocol == Protocol::Tcp);
+    match (checked, target.mcp.transport, first_tcp) {
         (true, _, _) => Evidence::Health,
         (false, Some(Transport::Stdio), _) => Evidence::StdioAnswer,
         (false, Some(Transport::StreamableHttp), Some(port)) => Evidence::HttpAnswer(port.target),

@@ -91,11 +91,13 @@ pub struct Supervisor<E, I> {
     discarded: BTreeSet<String>,
     /// Containers that ran at the last look.
     running: BTreeSet<String>,
-    /// Containers that ended just now, by the engine's event.
-    died: BTreeSet<String>,
+    /// Containers that ended or were paused just now, by the engine's events.
+    touched: BTreeSet<String>,
     /// Ready and held targets, when nothing was in progress at the last pass.
     settled: Option<pass::Settled>,
     told_started: bool,
+    /// When something that is held may go on by itself.
+    retry_held: Option<Instant>,
     /// Warnings about what is watched that were said.
     warned: BTreeSet<String>,
 
@@ -141,9 +143,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             stopped_outside: BTreeSet::new(),
             discarded: BTreeSet::new(),
             running: BTreeSet::new(),
-            died: BTreeSet::new(),
+            touched: BTreeSet::new(),
             settled: None,
             told_started: false,
+            retry_held: None,
             warned: BTreeSet::new(),
             tasks: JoinSet::new(),
             working: BTreeMap::new(),
@@ -207,6 +210,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
+    /// Lets go of what is in progress at once. What it had begun on the engine is found by its label.
+    pub async fn give_up(&mut self) {
+        self.tasks.shutdown().await;
+    }
+
     /// Shows what the ended containers printed last.
     pub async fn finish_logs(&mut self, limit: Duration) {
         if let Some(followers) = self.followers.take() {
@@ -254,6 +262,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             self.look_again.then(|| self.next_look()),
             self.retry_engine,
             self.attempts.next_retry(now),
+            self.retry_held,
             self.trigger.next_deadline(),
             self.targets.values().filter_map(|memory| memory.spare.as_ref()).map(|spare| spare.until).min(),
         ];
@@ -262,6 +271,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn woken(&mut self) {
         let now = Instant::now();
+        // The look that follows finds the next one.
+        self.retry_held = None;
         if self.retry_engine.is_some_and(|at| at <= now) {
             self.retry_engine = None;
         }

@@ -53,6 +53,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
             if order == UpdateOrder::StopFirst {
                 self.engine.stop(old, grace).await?;
             }
+            if self.ending.is_cancelled() {
+                return Err(Failure::new("the session ends"));
+            }
             self.engine.start(&new).await?;
             self.ready(&new, evidence, target.update.monitor).await
         };
@@ -68,16 +71,21 @@ impl<E: Engine, I: Images> Executor<E, I> {
             return Err(failure);
         }
 
-        let spare = if evidence == Evidence::Running && target.update.rollback && !target.update.monitor.is_zero() {
+        // The new one is in charge from here on. What fails now is made good by the next pass: it finds one container
+        // too many, or one without its name.
+        let keep = evidence == Evidence::Running && target.update.rollback && !target.update.monitor.is_zero();
+        let out_of_the_way = async {
             self.engine.stop(old, grace).await?;
-            self.engine.rename(old, &passing_name(&name)).await?;
-            Some(old.to_owned())
-        } else {
-            self.engine.stop(old, grace).await?;
-            self.engine.remove(old).await?;
-            None
+            if keep { self.engine.rename(old, &passing_name(&name)).await } else { self.engine.remove(old).await }
         };
-        self.engine.rename(&new, &name).await?;
+        let done = match out_of_the_way.await {
+            Ok(()) => self.engine.rename(&new, &name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &done {
+            tracing::warn!("{}: after the swap: {error}", target.name);
+        }
+        let spare = (keep && done.is_ok()).then(|| old.to_owned());
         Ok(Done::Swapped { container: new, order, spare })
     }
 
@@ -87,8 +95,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         self.engine.remove(new).await?;
         self.engine.rename(old, &container_name(project, target)).await?;
         self.engine.start(old).await?;
-        // The old one runs again; what is left to say is what the new one said.
-        Err(Failure { log, ..Failure::new("the new container ended at once; the old one was started again") })
+        Ok(Done::PutBack { log })
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         labels::{PROJECT, SESSION},
     },
     output::{ActionKind, Event, Reporter, event::millis},
+    plan::dependency_order,
 };
 
 /// Containers stopped and removed at once.
@@ -37,12 +38,10 @@ pub async fn remove_all<E: Engine>(
     hurry: &CancellationToken,
     reporter: Option<&Reporter>,
 ) -> Removed {
+    let depths = project.map(depths).unwrap_or_default();
     let mut levels: BTreeMap<usize, Vec<ObservedContainer>> = BTreeMap::new();
     for container in containers {
-        let level = match (project, container.labels.target()) {
-            (Some(project), Some(target)) => depth(project, target, 0),
-            _ => 0,
-        };
+        let level = container.labels.target().and_then(|target| depths.get(target)).copied().unwrap_or(0);
         levels.entry(level).or_default().push(container);
     }
     let mut result = Removed::default();
@@ -101,13 +100,15 @@ async fn remove<E: Engine>(
     engine.remove(&container.id).await
 }
 
-/// How many targets must end before this one: its depth in the dependencies, counted from the dependents' side.
-fn depth(project: &Project, target: &str, guard: usize) -> usize {
-    if guard > project.targets.len() {
-        return guard;
+/// How deep each target lies in the dependencies: what depends on nothing is 0. Ends from the top.
+fn depths(project: &Project) -> BTreeMap<&str, usize> {
+    let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+    for target in dependency_order(project) {
+        let below = target.depends_on.keys().filter_map(|name| depths.get(name.as_str()));
+        let depth = below.max().map_or(0, |depth| depth + 1);
+        depths.insert(&target.name, depth);
     }
-    let Some(target) = project.targets.get(target) else { return 0 };
-    target.depends_on.keys().map(|name| depth(project, name, guard + 1) + 1).max().unwrap_or(0)
+    depths
 }
 
 /// The longest that stopping these may take: one grace period, as they stop together.
@@ -134,6 +135,7 @@ pub async fn end_session<E: Engine>(
         let left = engine.list(&[(SESSION, Some(&session))]).await?;
         let left: Vec<_> = left.into_iter().filter(|container| container.labels.managed()).collect();
         if left.is_empty() {
+            all.failed.clear();
             break;
         }
         let round = remove_all(engine, left, Some(project), hurry, Some(reporter)).await;

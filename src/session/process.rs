@@ -6,7 +6,7 @@ use std::{fs, io, os::fd::OwnedFd, sync::Arc, time::Duration};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, retry_on_intr},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process},
 };
 
 use crate::orphan::Processes;
@@ -37,9 +37,17 @@ impl Processes for ThisHost {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"));
         match stat {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Some(None),
+            // A host may hide other users' processes: the kernel still says that one is there.
+            Err(_) if is_hidden(pid) => Some(None),
             _ => None,
         }
     }
+}
+
+/// Whether a process lives that this user may neither see nor signal.
+fn is_hidden(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::PERM))
 }
 
 /// A hold on one process that can't be confused with a later one of the same pid.

@@ -381,7 +381,7 @@ fn one_that_ends_soon_after_the_swap_gives_its_place_back() {
     project.config(&config("[\"exit\", \"9\", \"--print\", \"out of luck\", \"--after\", \"700\"]"));
     assert_eq!(up.wait("action_done", "api").text("action"), "replace");
     let failed = up.wait("reload_failed", "api");
-    assert_eq!(failed.text("error"), "the new container ended at once; the old one was started again");
+    assert_eq!(failed.text("error"), "it ended at once; the old container was started again");
     assert_eq!(failed.lines("log"), "out of luck");
     let container = project.inspect("api");
     assert_eq!((&container["Id"], &container["State"]["Status"]), (&old.into(), &"running".into()));

@@ -215,7 +215,7 @@ impl Inspected {
             error,
             started_at: state.started_at.and_then(|text| humantime::parse_rfc3339(&text).ok()),
             out_of_memory: state.out_of_memory,
-            status,
+            state: self::state(&status, state.exit_code),
             published,
         }
     }

@@ -62,9 +62,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
             Work::PutBack(target) => {
                 self.release(&Subject::Target(target.clone()));
-                if let Err(failure) = outcome.result {
-                    self.reload_failed(target, failure);
-                }
+                let failure = match outcome.result {
+                    Ok(Done::PutBack { log }) => {
+                        Failure { log, ..Failure::new("it ended at once; the old container was started again") }
+                    }
+                    Ok(_) => return,
+                    Err(failure) => failure,
+                };
+                self.reload_failed(target, failure);
             }
             Work::Probe { target, container } => self.probe_ended(&target, &container, outcome.result).await,
             Work::Spare(container) => {
@@ -136,7 +141,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.report(Event::Reloaded { target, duration_ms, order: order.into() });
             }
             Ok(_) => self.report(Event::ActionDone { target, action, duration_ms }),
-            Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
+            Err(failure) if failure.unreachable => {
+                // The image is built once the engine is back.
+                self.memory(&target).refresh |= action == ActionKind::Rebuild;
+                self.lose_engine(&failure.message);
+            }
             Err(failure) => self.reload_failed(target, failure),
         }
     }
@@ -150,13 +159,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     async fn probe_ended(&mut self, target: &str, container: &str, result: Result<Done, Failure>) {
         let memory = self.memory(target);
-        memory.probing = false;
-        if memory.current.as_deref() != Some(container) {
+        if memory.probing.take_if(|probing| probing == container).is_none() {
             // Another one stands for the target by now.
             return;
         }
         let Err(failure) = result else { return };
-        if self.executor.ending.is_cancelled() || self.died.contains(container) {
+        if self.executor.ending.is_cancelled() || self.touched.contains(container) {
             return;
         }
         self.memory(target).unanswered = Some(failure.message.clone());
@@ -169,7 +177,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let (container, spare) = match done {
             Done::Started { container } => (container, None),
             Done::Swapped { container, spare, .. } => (container, spare),
-            Done::Unchanged | Done::Finished => return,
+            Done::PutBack { .. } | Done::Unchanged | Done::Finished => return,
         };
         let now = Instant::now();
         self.attempts.started(name, now);
@@ -188,7 +196,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
         } else if probe && asked != Evidence::Running {
             memory.awaited = Some(now);
-            if asked != Evidence::Health && !std::mem::replace(&mut memory.probing, true) {
+            if asked != Evidence::Health && memory.probing.replace(container.clone()).as_ref() != Some(&container) {
                 let executor = Arc::clone(&self.executor);
                 let limit = target.mcp.startup_timeout;
                 let work = Work::Probe { target: name.to_owned(), container: container.clone() };

@@ -53,11 +53,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     followers.follow(target, &event.id, Start::Beginning);
                 }
             }
-            "kill" | "stop" if mine && !busy => {
+            "kill" if mine && !busy && ends(event.attributes.get("signal")) => {
                 self.stopped_outside.insert(event.id.clone());
             }
-            "die" => {
-                self.died.insert(event.id.clone());
+            "die" | "pause" | "unpause" => {
+                self.touched.insert(event.id.clone());
             }
             "destroy" => {
                 self.stopped_outside.remove(&event.id);
@@ -162,6 +162,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.settings = Arc::new(settings);
         // Failures and holds may have come from what was just edited.
         self.attempts = Attempts::default();
+        let project = &self.settings.project;
+        self.targets.retain(|name, _| project.targets.contains_key(name) || project.networks.contains_key(name));
         for memory in self.targets.values_mut() {
             memory.said = None;
             memory.rejected = None;
@@ -195,4 +197,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.trigger.set_rules(Arc::clone(&rules));
         self.watcher.set(Arc::clone(&rules), rules.inputs().clone()).await;
     }
+}
+
+/// Whether a signal, as the engine tells it, asks a process to end: HUP, USR1 and the like may mean anything.
+fn ends(signal: Option<&str>) -> bool {
+    matches!(signal, Some("2" | "3" | "9" | "15"))
 }

@@ -16,8 +16,8 @@ pub(super) struct Memory {
     pub(super) ready: bool,
     /// Since when its own word is waited for (health, an answer).
     pub(super) awaited: Option<Instant>,
-    /// It is being asked whether it answers.
-    pub(super) probing: bool,
+    /// The container that is being asked whether it answers.
+    pub(super) probing: Option<String>,
     /// It runs, but did not answer.
     pub(super) unanswered: Option<String>,
     /// What was to take its place and did not become ready.
@@ -55,6 +55,7 @@ impl Memory {
         self.made = true;
         self.ready = false;
         self.awaited = None;
+        self.probing = None;
         self.unanswered = None;
         self.rejected = None;
     }

@@ -70,6 +70,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for change in plan.actions() {
             tracing::trace!(subject = change.subject.name(), step = ?change.step, cause = change.cause, waits = ?change.waits, "planned");
         }
+        let retry = plan.holds().filter_map(|change| match change.step {
+            Step::Hold { retry_ms } => retry_ms,
+            _ => None,
+        });
+        self.retry_held = retry.min().map(|wait| Instant::now() + Duration::from_millis(wait));
         self.begin(&plan);
         self.assess(&plan, &observed);
     }
@@ -118,14 +123,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
-    /// An engine tells of a container's end before its list does (20.10: the list says "running"
-    /// when it is asked between the two). Inspecting waits until the end is over.
+    /// An engine tells of a container's end or pause before its list does (20.10: the list says "running"
+    /// when it is asked between the two). Inspecting waits until the change is over.
     async fn look_closer(&mut self, observed: &mut Observed) {
-        let died = std::mem::take(&mut self.died);
-        for container in observed.containers.iter_mut().filter(|container| died.contains(&container.id)) {
+        let touched = std::mem::take(&mut self.touched);
+        for container in observed.containers.iter_mut().filter(|container| touched.contains(&container.id)) {
             match self.executor.engine.inspect(&container.id).await {
-                Ok(Some(details)) if !details.running => container.state = State::Exited(details.exit_code),
-                Ok(Some(_)) => {}
+                Ok(Some(details)) => container.state = details.state,
                 Ok(None) => container.state = State::Removing,
                 Err(error) => return self.lose_engine(&error.to_string()),
             }
@@ -264,10 +268,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// How a target stands whose container is as asked.
     fn stands(&mut self, name: &str, container: &str, ready: bool, starting: bool, cause: &str) -> Standing {
+        if self.attempts.is_down(name) {
+            // Somebody else has started it.
+            self.attempts.started(name, Instant::now());
+        }
         let memory = self.memory(name);
         memory.made = true;
         memory.current = Some(container.to_owned());
-        if memory.probing || starting {
+        if memory.probing.as_deref() == Some(container) || starting {
             return Standing::Awaited;
         }
         if let Some(reason) = &memory.unanswered {

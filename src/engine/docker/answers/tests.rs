@@ -89,7 +89,7 @@ fn a_container_looked_at() {
     assert!(inspected.is_called("acme-api") && !inspected.is_called("0123"));
     let expected = ContainerDetails {
         running: true,
-        status: "running".into(),
+        state: State::Running,
         exit_code: None,
         health: Health::Unhealthy,
         health_log: Some("last".into()),
