@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::Settings,
+    model::{Settings, secret::Secrets},
 };
 
 /// Everything a configuration is made from besides the files themselves.
@@ -63,6 +63,8 @@ pub struct Loaded {
     pub values: Value,
     /// Which files were looked for, and found.
     pub discovered: Discovered,
+    /// Values of secret variables that were filled in.
+    pub secrets: Secrets,
 }
 
 impl Loaded {
@@ -92,8 +94,16 @@ pub fn load(request: &Request) -> Result<Loaded> {
     findings.extend(problems.map(|problem| locate(&merged, problem)));
 
     match settings {
-        Some(settings) if findings.is_empty() => Ok(Loaded { settings, merged, values, discovered }),
-        _ => Err(report(&merged.layers, findings, request.colour)),
+        Some(settings) if findings.is_empty() => {
+            Ok(Loaded { settings, merged, values, discovered, secrets: context.secrets })
+        }
+        _ => {
+            for finding in &mut findings {
+                finding.message = context.secrets.hide(&finding.message);
+                finding.help = finding.help.as_deref().map(|help| context.secrets.hide(help));
+            }
+            Err(report(&merged.layers, findings, request.colour))
+        }
     }
 }
 
@@ -143,6 +153,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
         read: &read_text,
         warnings,
         folder,
+        secrets: Secrets::new(filled.secrets),
     };
     Ok(Layered { merged, values, findings, blocked, context, discovered })
 }

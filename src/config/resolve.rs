@@ -30,7 +30,8 @@ use super::{
     value::Invalid,
 };
 use crate::model::{
-    OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings, settings::BackoffSettings,
+    OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings, secret::Secrets,
+    settings::BackoffSettings,
 };
 
 /// What a file means depends on where it lies, and on its surroundings.
@@ -49,6 +50,8 @@ pub struct Context<'a> {
     pub inputs: Vec<PathBuf>,
     /// What the layers had to say that is no error.
     pub warnings: Vec<String>,
+    /// Values of secret variables that were filled in.
+    pub secrets: Secrets,
 }
 
 /// The settings, or what is wrong. Settings come with an empty list only.

@@ -11,10 +11,13 @@ use super::{
     nearest::nearest,
     node::{Data, Node},
     problem::{KeyPath, Segment},
-    secret::{MASK, is_secret_at},
+    secret::is_secret_at,
     shape::Schema,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    model::secret::{MASK, Secrets},
+};
 
 /// Where comments begin at most.
 const COMMENT_COLUMN: usize = 60;
@@ -73,9 +76,14 @@ impl Loaded {
             .merged
             .history(&path.0)
             .filter(|(index, _, _)| own.is_none_or(|own| *index < own))
-            .filter_map(|(_, layer, node)| Some((written(&path, node)?, layer.place(node.key.start))))
+            .filter_map(|(_, layer, node)| Some((written(&path, node, &self.secrets)?, layer.place(node.key.start))))
             .collect();
-        Told { value: mask(value, &path), origin: self.origins(&path).unwrap_or_default(), replaced, path }
+        Told {
+            value: mask(value, &path, &self.secrets),
+            origin: self.origins(&path).unwrap_or_default(),
+            replaced,
+            path,
+        }
     }
 
     fn table(&self, out: &mut String, value: &Value, path: &KeyPath, origin: bool) {
@@ -94,7 +102,7 @@ impl Loaded {
                 .filter_map(|(key, value)| {
                     let path = path.key(key);
                     let key = KeyPath::default().key(key);
-                    Some((format!("{key} = {}", to_toml(value, &path)?), path))
+                    Some((format!("{key} = {}", to_toml(value, &path, &self.secrets)?), path))
                 })
                 .collect();
             let width =
@@ -137,7 +145,7 @@ impl Loaded {
                 dict.iter().map(|(key, value)| (key.clone(), self.json(value, &path.key(key), origin))).collect()
             }
             value => {
-                let value = serde_json::to_value(mask(value, path)).unwrap_or_default();
+                let value = serde_json::to_value(mask(value, path, &self.secrets)).unwrap_or_default();
                 if origin { json!({ "value": value, "origin": self.origins(path) }) } else { value }
             }
         }
@@ -167,7 +175,12 @@ pub struct Told {
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for told in &self.values {
-            writeln!(f, "{} = {}", told.path, to_toml(&told.value, &told.path).unwrap_or_default())?;
+            writeln!(
+                f,
+                "{} = {}",
+                told.path,
+                to_toml(&told.value, &told.path, &Secrets::default()).unwrap_or_default()
+            )?;
             writeln!(f, "  set by {}", told.origin)?;
             for (value, place) in &told.replaced {
                 writeln!(f, "  over   {place}: {value}")?;
@@ -208,30 +221,32 @@ fn collect_leaves<'a>(value: &'a Value, path: &KeyPath, leaves: &mut Vec<(KeyPat
 }
 
 /// A value with its secrets masked.
-fn mask(value: &Value, path: &KeyPath) -> Value {
+fn mask(value: &Value, path: &KeyPath, secrets: &Secrets) -> Value {
     match value {
-        Value::Dict(tag, dict) => {
-            Value::Dict(*tag, dict.iter().map(|(key, value)| (key.clone(), mask(value, &path.key(key)))).collect())
-        }
+        Value::Dict(tag, dict) => Value::Dict(
+            *tag,
+            dict.iter().map(|(key, value)| (key.clone(), mask(value, &path.key(key), secrets))).collect(),
+        ),
         Value::Array(tag, items) => {
-            let items = items.iter().enumerate().map(|(index, item)| mask(item, &path.index(index)));
+            let items = items.iter().enumerate().map(|(index, item)| mask(item, &path.index(index), secrets));
             Value::Array(*tag, items.collect())
         }
         value if is_secret_at(path) => Value::String(value.tag(), MASK.to_owned()),
+        Value::String(tag, text) => Value::String(*tag, secrets.hide(text)),
         value => value.clone(),
     }
 }
 
 /// On one line, secrets masked.
-fn to_toml(value: &Value, path: &KeyPath) -> Option<String> {
-    toml::Value::try_from(mask(value, path)).ok().map(|value| value.to_string())
+fn to_toml(value: &Value, path: &KeyPath, secrets: &Secrets) -> Option<String> {
+    toml::Value::try_from(mask(value, path, secrets)).ok().map(|value| value.to_string())
 }
 
 /// A value of one layer as somebody wrote it.
-fn written(path: &KeyPath, node: &Node) -> Option<String> {
+fn written(path: &KeyPath, node: &Node, secrets: &Secrets) -> Option<String> {
     let text = match &node.data {
-        Data::List { append: true, .. } => to_toml(&node.whole()?, path)?.replacen('[', "[\"+\", ", 1),
-        _ => to_toml(&node.whole()?, path)?,
+        Data::List { append: true, .. } => to_toml(&node.whole()?, path, secrets)?.replacen('[', "[\"+\", ", 1),
+        _ => to_toml(&node.whole()?, path, secrets)?,
     };
     Some(text)
 }

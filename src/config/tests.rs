@@ -9,6 +9,8 @@ use super::{
     *,
 };
 
+mod secrets;
+
 /// A project in a folder of its own.
 struct Project {
     folder: tempfile::TempDir,

@@ -294,7 +294,7 @@ impl<'a> View<'a> {
             }
         }
         if container.labels.config_hash() != Some(hash) {
-            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), &run.spec);
+            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), run);
             let cause =
                 if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
             return replace(cause.into(), fields);

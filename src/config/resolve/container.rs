@@ -95,7 +95,7 @@ pub(super) fn run_target(
         logging: target.logging.as_ref().map(logging),
         healthcheck: target.healthcheck.as_ref().map(|check| health::check(findings, &at.key("healthcheck"), check)),
     };
-    RunTarget { spec, build, pull_policy }
+    RunTarget { spec, build, pull_policy, secrets: findings.context.secrets.clone() }
 }
 
 /// The target's own, or the common one.
