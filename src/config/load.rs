@@ -126,10 +126,9 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
     let folder = project.path.parent().unwrap_or(&request.folder).to_owned();
     let schema = Schema::of_file();
     let sources = sources::read(request, schema, &discovered.candidates, &folder);
-    let Sources { layers, mut findings, mut blocked, variables, mut warnings, .. } = sources;
+    let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
     let lookup = |name: &str| variables.get(name).cloned();
-    if blocked.contains(&KeyPath::default()) {
-        // A file that can't be read at all: whatever else would be said is likely to come from that.
+    if broken {
         return Err(report(&layers, findings, request.colour));
     }
     let (merged, faults) = Merged::new(layers);

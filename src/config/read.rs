@@ -64,13 +64,13 @@ impl Reader<'_> {
         });
         let text = variants.iter().any(|shape| matches!(shape, Shape::String { .. } | Shape::Any));
         let trimmed = raw.trim();
+        if map.is_some() && trimmed.starts_with('{') {
+            return self.toml(shape, raw, offset);
+        }
         if let Some(item) = list.filter(|_| self.is_list(trimmed, text)) {
             return self.list(shape, item, raw, offset);
         }
         if let Some(table) = map {
-            if trimmed.starts_with('{') {
-                return self.toml(shape, raw, offset);
-            }
             if table.rest.as_deref().is_some_and(|shape| self.schema.is_scalar(shape)) {
                 return pairs(raw, offset);
             }

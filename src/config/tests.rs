@@ -9,6 +9,7 @@ use super::{
     *,
 };
 
+mod faults;
 mod secrets;
 
 /// A project in a folder of its own.
