@@ -26,6 +26,7 @@ pub mod merge;
 pub mod nearest;
 pub mod node;
 pub mod normalise;
+pub mod numbers;
 pub mod problem;
 pub mod read;
 pub mod resolve;

@@ -5,6 +5,7 @@ use super::{
     check::check_value,
     document::parse_value,
     node::{Data, Node},
+    numbers::as_written,
     problem::{KeyPath, Segment},
     shape::{Schema, Shape},
 };
@@ -163,6 +164,7 @@ impl Reader<'_> {
 
     fn toml(&self, shape: &Shape, raw: &str, offset: usize) -> Result<Node, String> {
         let mut node = parse_value(raw.trim()).map_err(|e| format!("{raw:?} is no TOML: {}", e.message))?;
+        as_written(self.schema, shape, &mut node, raw.trim());
         let lead = raw.len() - raw.trim_start().len();
         shift(&mut node, offset + lead);
         match check_value(self.schema, &mut node, shape, self.path).into_iter().next() {

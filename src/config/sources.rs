@@ -21,6 +21,7 @@ use super::{
     nearest::nearest,
     node::{Data, Node},
     normalise::normalise,
+    numbers::as_written,
     problem::{KeyPath, Segment},
     secret::masked,
     shape::Schema,
@@ -238,6 +239,7 @@ impl Sources<'_> {
             return None;
         }
         let (mut root, errors) = document::parse(&text);
+        as_written(self.schema, self.schema.root(), &mut root, &text);
         let text = masked(&text, &root);
         if !errors.is_empty() {
             let faults = errors.into_iter().map(|error| Fault {

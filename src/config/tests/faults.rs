@@ -46,3 +46,18 @@ fn a_table_in_braces_is_a_table() {
     let project = Project::new(API).variables(&[("MCPMON_TARGETS__API__ENVIRONMENT", "{A=\"1\"}")]);
     assert_eq!(project.get("targets.api.environment"), r#"{"A":"1"}"#);
 }
+
+#[test]
+fn numbers_that_are_text_stay_as_written() {
+    let text = "[targets.api]\nenvironment = { A = 1.90, B = 0xff, C = 3000, D = 1.5, E = 1_000 }\n\
+                build = { context = '.', args = { RUST = 1.10 } }\ncpus = 0.50\nlabels.v = 1.0\n[profile.p.targets.api.labels]\nv = 2.0\n";
+    let project = || Project::new(text);
+    let environment = r#"{"A":"1.90","B":"0xff","C":3000,"D":1.5,"E":"1_000"}"#;
+    assert_eq!(project().get("targets.api.environment"), environment);
+    assert_eq!(project().get("targets.api.build.args.RUST"), "\"1.10\"");
+    assert_eq!(project().get("targets.api.labels.v"), "\"1.0\"");
+    assert_eq!(project().profiles(&["p"]).get("targets.api.labels.v"), "\"2.0\"");
+    assert_eq!(project().get("targets.api.cpus"), "0.5");
+    let project = project().set(&["targets.api.environment={ A = 1.80 }"]);
+    assert_eq!(project.get("targets.api.environment.A"), "\"1.80\"");
+}
