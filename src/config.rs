@@ -37,7 +37,7 @@ pub mod sources;
 pub mod value;
 
 pub use command_line::Override;
-pub use load::{Loaded, Request, load};
+pub use load::{Failure, Loaded, Request, examine, load};
 
 #[cfg(test)]
 mod tests;

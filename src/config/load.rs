@@ -10,11 +10,11 @@ use figment::value::Value;
 
 use super::{
     Override,
-    diagnostics::{Finding, report},
+    diagnostics::{self, Finding, Located, in_order, report},
     discover::{Candidate, Discovered, FILE_NAME, discover},
     file::File,
     fill::fill,
-    layer::Source,
+    layer::{Layer, Source},
     merge::Merged,
     node::Data,
     problem::{KeyPath, Problem},
@@ -75,8 +75,38 @@ impl Loaded {
     }
 }
 
+/// Why there is no configuration.
+#[derive(Debug)]
+pub struct Failure {
+    /// For people.
+    pub error: Error,
+    /// For programs, the same; empty where there is no file at all.
+    pub faults: Vec<Located>,
+    /// What was worth saying that is no error.
+    pub warnings: Vec<String>,
+}
+
+impl Failure {
+    fn new(layers: &[Layer], mut findings: Vec<Finding>, colour: bool, warnings: Vec<String>) -> Box<Self> {
+        in_order(&mut findings);
+        let faults = findings.iter().map(|finding| diagnostics::locate(layers, finding)).collect();
+        Box::new(Self { error: report(layers, findings, colour), faults, warnings })
+    }
+}
+
+impl From<Error> for Box<Failure> {
+    fn from(error: Error) -> Self {
+        Self::new(Failure { error, faults: Vec::new(), warnings: Vec::new() })
+    }
+}
+
 /// Reads the whole configuration. Errors are of kind `Config` and hold every fault there is, with its place.
 pub fn load(request: &Request) -> Result<Loaded> {
+    examine(request).map_err(|failure| failure.error)
+}
+
+/// Does the same, and gives the faults one by one.
+pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
     let Layered { merged, values, mut findings, blocked, context, discovered } = layered(request)?;
     let mut settings = None;
     let problems = match values.deserialize::<File>() {
@@ -102,7 +132,7 @@ pub fn load(request: &Request) -> Result<Loaded> {
                 finding.message = context.secrets.hide(&finding.message);
                 finding.help = finding.help.as_deref().map(|help| context.secrets.hide(help));
             }
-            Err(report(&merged.layers, findings, request.colour))
+            Err(Failure::new(&merged.layers, findings, request.colour, context.warnings))
         }
     }
 }
@@ -120,7 +150,7 @@ pub(super) struct Layered {
 }
 
 /// Reads every layer and merges them. An error: there is nothing to merge; other faults are in the result.
-pub(super) fn layered(request: &Request) -> Result<Layered> {
+pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
     let discovered = discover(request);
     let project = found(request, &discovered)?;
     let folder = project.path.parent().unwrap_or(&request.folder).to_owned();
@@ -129,7 +159,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
     let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
     let lookup = |name: &str| variables.get(name).cloned();
     if broken {
-        return Err(report(&layers, findings, request.colour));
+        return Err(Failure::new(&layers, findings, request.colour, warnings));
     }
     let (merged, faults) = Merged::new(layers);
     for (layer, fault) in faults {
@@ -206,9 +236,9 @@ fn locate(merged: &Merged, problem: Problem) -> Finding {
             let table = matches!(place.node.data, Data::Table(_));
             let span = if at_key || table || !place.exact { place.node.key.clone() } else { place.node.span.clone() };
             let message = if place.exact { message } else { format!("`{path}`: {message}") };
-            Finding { layer: Some(place.index), span, message, help }
+            Finding { layer: Some(place.index), span, path, message, help }
         }
-        _ if path.0.is_empty() => Finding { layer: None, span: 0..0, message, help },
-        _ => Finding { layer: None, span: 0..0, message: format!("`{path}`: {message}"), help },
+        _ if path.0.is_empty() => Finding { layer: None, span: 0..0, path, message, help },
+        _ => Finding { layer: None, span: 0..0, message: format!("`{path}`: {message}"), help, path },
     }
 }

@@ -274,6 +274,7 @@ impl Sources<'_> {
         self.findings.push(Finding {
             layer: None,
             span: 0..0,
+            path: KeyPath::default(),
             message: format!("{} can't be read: {error}", self.shown(path)),
             help: None,
         });

@@ -53,7 +53,7 @@ impl Project {
     }
 
     fn read(&self) -> Layered {
-        layered(&self.request).unwrap_or_else(|error| panic!("{error}"))
+        layered(&self.request).unwrap_or_else(|failure| panic!("{}", failure.error))
     }
 
     /// The value of a key as JSON.
@@ -67,7 +67,7 @@ impl Project {
     /// What a person reads.
     fn errors(&self) -> String {
         let text = match layered(&self.request) {
-            Err(error) => error.message,
+            Err(failure) => failure.error.message,
             Ok(layered) => {
                 assert!(!layered.findings.is_empty(), "there is no error");
                 report(&layered.merged.layers, layered.findings, false).message
