@@ -3,8 +3,9 @@
 //! until that one has read enough, and all the time into its log file.
 
 use std::{
-    fs::{self, File},
+    fs::{File, Permissions},
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -23,7 +24,7 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Settings, labels::PROJECT},
     output::{
-        Event, Reporter,
+        Event, Reporter, private,
         reporter::Reports,
         show::{Options, show},
     },
@@ -216,7 +217,11 @@ fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder =
         state.or_else(|| Some(context.home()?.join(".local/state"))).unwrap_or_else(std::env::temp_dir).join("mcpmon");
     let path = folder.join(format!("{project}.log"));
-    let made = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {
+        // One of an earlier version may be open to all.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.set_len(0)
+    });
     made.map_err(|error| {
         Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error)
     })?;

@@ -87,10 +87,10 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn new(layers: &[Layer], mut findings: Vec<Finding>, colour: bool, warnings: Vec<String>) -> Box<Self> {
+    fn new(layers: &[Layer], mut findings: Vec<Finding>, colour: bool, warnings: Vec<String>) -> Self {
         in_order(&mut findings);
         let faults = findings.iter().map(|finding| diagnostics::locate(layers, finding)).collect();
-        Box::new(Self { error: report(layers, findings, colour), faults, warnings })
+        Self { error: report(layers, findings, colour), faults, warnings }
     }
 }
 
@@ -132,7 +132,7 @@ pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
                 finding.message = context.secrets.hide(&finding.message);
                 finding.help = finding.help.as_deref().map(|help| context.secrets.hide(help));
             }
-            Err(Failure::new(&merged.layers, findings, request.colour, context.warnings))
+            Err(Failure::new(&merged.layers, findings, request.colour, context.warnings).into())
         }
     }
 }
@@ -159,7 +159,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
     let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
     let lookup = |name: &str| variables.get(name).cloned();
     if broken {
-        return Err(Failure::new(&layers, findings, request.colour, warnings));
+        return Err(Failure::new(&layers, findings, request.colour, warnings).into());
     }
     let (merged, faults) = Merged::new(layers);
     for (layer, fault) in faults {
@@ -199,6 +199,13 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 /// The project's file, or why there is none.
 fn found<'a>(request: &Request, discovered: &'a Discovered) -> Result<&'a Candidate> {
     match discovered.project() {
+        Some(project) if project.path.is_dir() => {
+            let by = discovered.named_by.unwrap_or(FILE_NAME);
+            // Without a `.` at its end.
+            let folder: PathBuf = project.path.components().collect();
+            Err(Error::config(format!("{by} names {}, which is a folder", folder.display()))
+                .hint(format!("name the file: {}", folder.join(FILE_NAME).display())))
+        }
         Some(project) if project.exists => Ok(project),
         Some(project) => {
             let by = discovered.named_by.unwrap_or(FILE_NAME);

@@ -162,8 +162,10 @@ impl Sources<'_> {
 
     /// The profiles asked for, and by what.
     fn profiles(&self) -> (Vec<String>, &'static str) {
-        if !self.request.profiles.is_empty() {
-            return (self.request.profiles.clone(), "--profile");
+        // Empty = unset, as for every variable.
+        let flags: Vec<String> = self.request.profiles.iter().filter(|name| !name.is_empty()).cloned().collect();
+        if !flags.is_empty() {
+            return (flags, "--profile");
         }
         let names = self.request.environment.get(PROFILE).map(String::as_str).unwrap_or_default();
         (names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(), PROFILE)

@@ -61,3 +61,19 @@ fn numbers_that_are_text_stay_as_written() {
     let project = project().set(&["targets.api.environment={ A = 1.80 }"]);
     assert_eq!(project.get("targets.api.environment.A"), "\"1.80\"");
 }
+
+#[test]
+fn a_folder_is_no_file() {
+    for (named, shown) in [(".", "FOLDER/project"), ("..", "FOLDER/project/.."), ("sub/", "FOLDER/project/sub")] {
+        let project = Project::new(API).file("project/sub/x", "").variables(&[("MCPMON_CONFIG", named)]);
+        let message = project.errors();
+        assert_eq!(message, format!("MCPMON_CONFIG names {shown}, which is a folder"));
+    }
+}
+
+#[test]
+fn no_profile_is_none() {
+    let project = || Project::new("[targets.a]\nimage = 'a'\n[profile.ci]\nwatch.delay = '4s'").profiles(&[""]);
+    assert_eq!(project().get("watch.delay"), "\"100ms\"");
+    assert_eq!(project().variables(&[("MCPMON_PROFILE", "ci")]).get("watch.delay"), "\"4s\"");
+}
