@@ -80,6 +80,9 @@ pub fn resolve(file: &File, context: &Context<'_>) -> (Option<Settings>, Vec<Pro
             targets.insert(key.clone(), resolved);
         }
     }
+    if file.targets.as_ref().is_none_or(BTreeMap::is_empty) {
+        findings.warnings.push("there are no targets: add [targets.NAME] with image or build".to_owned());
+    }
     cross::check(&mut findings, file, &name, &published);
 
     let mut inputs = std::mem::take(&mut findings.inputs);
@@ -167,7 +170,7 @@ fn watch(findings: &mut Findings<'_>, watch: Option<&Watch>) -> WatchSettings {
         .collect();
     let delay = findings.duration(&at, "delay", watch.delay.as_ref());
     WatchSettings {
-        paths: paths.into_iter().filter_map(|(at, text)| findings.path(at, &text)).collect(),
+        paths: paths.into_iter().filter_map(|(at, text)| findings.listed_path(at, &text)).collect(),
         auto: !auto.is_empty(),
         ignore: findings.globs(&at.key("ignore"), watch.ignore.as_ref()),
         extensions,

@@ -60,6 +60,12 @@ pub(super) fn run_target(
     let stdin_open = findings.flag(at, "stdin_open", target.stdin_open.as_ref());
     let grace = stop_grace_period(findings, at, target, surroundings);
     let restart = target.restart.as_ref().and_then(|text| findings.noted(at.key("restart"), restart::parse(text)));
+    if restart.is_some_and(|policy| policy != RestartPolicy::No) {
+        findings.warnings.push(format!(
+            "{}: the engine's restarts work against mcpmon's own, which know the file; leave restart out",
+            at.key("restart")
+        ));
+    }
     let spec = ContainerSpec {
         image,
         container_name: target.container_name.clone(),

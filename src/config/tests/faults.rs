@@ -77,3 +77,28 @@ fn no_profile_is_none() {
     assert_eq!(project().get("watch.delay"), "\"100ms\"");
     assert_eq!(project().variables(&[("MCPMON_PROFILE", "ci")]).get("watch.delay"), "\"4s\"");
 }
+
+#[test]
+fn what_is_likely_to_be_a_slip_is_said() {
+    let warnings = |text: &str| Project::new(text).load().settings.warnings;
+    assert_eq!(warnings("name = 'a'"), ["there are no targets: add [targets.NAME] with image or build"]);
+    assert!(warnings(&format!("{API}restart = 'no'")).is_empty());
+    let restart = warnings(&format!("{API}restart = 'always'"));
+    assert!(restart.len() == 1 && restart[0].starts_with("targets.api.restart: "), "{restart:?}");
+}
+
+#[test]
+fn a_first_item_that_begins_with_plus_is_a_slip() {
+    let text = "watch = { paths = ['+src'], ignore = ['+*.x', '+y'] }\n";
+    let errors = Project::new(text).load_errors();
+    assert!(errors.contains("write [\"+\", \"src\"]; a name that begins with + is written \"./+src\""), "{errors}");
+    assert!(errors.contains("\"[+]*.x\"") && errors.contains("2 errors"), "{errors}");
+    assert!(load(&Project::new("watch = { paths = ['+', 'src'], ignore = '[+]x' }\n").request).is_ok());
+}
+
+#[test]
+fn a_path_is_no_volume() {
+    let errors = Project::new(&format!("{API}volumes = [{{ type = 'volume', source = './x', target = '/x' }}]\n"));
+    let errors = errors.load_errors();
+    assert!(errors.contains("is a path, not the name of a volume") && errors.contains("type = \"bind\""), "{errors}");
+}
