@@ -34,6 +34,7 @@ pub mod secret;
 pub mod shape;
 pub mod show;
 pub mod sources;
+pub mod unset;
 pub mod value;
 
 pub use command_line::Override;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use figment::value::Value;
+use figment::value::{Empty, Tag, Value};
 use serde_json::json;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
     problem::{KeyPath, Segment},
     secret::is_secret_at,
     shape::Schema,
+    unset::default_of,
 };
 use crate::{
     error::{Error, Result},
@@ -41,12 +42,20 @@ impl Loaded {
             Error::usage(format!("{key:?} is no key"))
                 .hint("write it as in the file: targets.api.image, targets.api.ports[0]")
         })?;
+        self.has_target(&path)?;
         if let Err((message, help)) = find(Schema::of_file(), &path) {
             let error = Error::usage(message);
             return Err(match help {
                 Some(help) => error.hint(help),
                 None => error,
             });
+        }
+        if at(&self.values, &path.0).is_none()
+            && let Some(default) = default_of(&path)
+        {
+            let value = Value::Empty(Tag::Default, Empty::None);
+            let told = Told { path, value, origin: "not set".to_owned(), default: Some(default), replaced: Vec::new() };
+            return Ok(Why { values: vec![told] });
         }
         let value = at(&self.values, &path.0).ok_or_else(|| {
             let hint = self.meant(&path).unwrap_or_else(|| "`mcpmon config show --origin` lists what is".to_owned());
@@ -56,6 +65,38 @@ impl Loaded {
         collect_leaves(value, &path, &mut leaves);
         let values = leaves.into_iter().map(|(path, value)| self.told(path, value)).collect();
         Ok(Why { values })
+    }
+
+    /// Whether the target is there that a key is about.
+    fn has_target(&self, path: &KeyPath) -> Result<()> {
+        let [Segment::Key(first), Segment::Key(name), rest @ ..] = &path.0[..] else { return Ok(()) };
+        let targets = match at(&self.values, &path.0[..1]) {
+            Some(Value::Dict(_, dict)) => dict.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if first != "targets" || targets.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let error = Error::failed(format!("there is no target {name}"));
+        let with_name = |name: &str, rest: &[Segment]| {
+            let mut path = KeyPath::default().key("targets").key(name);
+            path.0.extend_from_slice(rest);
+            format!("did you mean `{path}`?")
+        };
+        // A name with dots needs quotes.
+        let mut dotted = name.clone();
+        for (index, segment) in rest.iter().enumerate() {
+            let Segment::Key(key) = segment else { break };
+            dotted = format!("{dotted}.{key}");
+            if targets.contains(&dotted.as_str()) {
+                return Err(error.hint(with_name(&dotted, &rest[index + 1..])));
+            }
+        }
+        Err(match nearest(name, targets.iter().copied()) {
+            Some(near) => error.hint(with_name(near, rest)),
+            None if targets.is_empty() => error.hint("the file has no targets"),
+            None => error.hint(format!("there is {}", targets.join(", "))),
+        })
     }
 
     /// What a key that is not set was perhaps meant to be: a name on its way that is near to one there is.
@@ -81,6 +122,7 @@ impl Loaded {
         Told {
             value: mask(value, &path, &self.secrets),
             origin: self.origins(&path).unwrap_or_default(),
+            default: None,
             replaced,
             path,
         }
@@ -168,6 +210,8 @@ pub struct Told {
     pub value: Value,
     /// The place that set it.
     pub origin: String,
+    /// What holds where it is not set, in words.
+    pub default: Option<&'static str>,
     /// What lower layers say, highest first: value as written, as TOML, and its place.
     pub replaced: Vec<(String, String)>,
 }
@@ -175,6 +219,10 @@ pub struct Told {
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for told in &self.values {
+            if let Some(default) = told.default {
+                writeln!(f, "{} is not set; default: {default}", told.path)?;
+                continue;
+            }
             writeln!(
                 f,
                 "{} = {}",
@@ -198,7 +246,11 @@ impl Why {
             .map(|told| {
                 let replaced: Vec<_> =
                     told.replaced.iter().map(|(value, origin)| json!({ "value": value, "origin": origin })).collect();
-                json!({ "key": told.path.to_string(), "value": told.value, "origin": told.origin, "replaced": replaced })
+                let mut answer = json!({ "key": told.path.to_string(), "value": told.value, "origin": told.origin, "replaced": replaced });
+                if let Some(default) = told.default {
+                    answer["default"] = default.into();
+                }
+                answer
             })
             .collect()
     }

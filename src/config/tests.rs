@@ -696,8 +696,8 @@ fn shows_every_value_with_its_origin() {
     assert_eq!(loaded.why("targets.api.user").unwrap_err().message, "`targets.api.user` is not set");
     for (key, hint) in [
         ("targets.apo.image", "did you mean `targets.api.image`?"),
-        ("targets.apo.user", "`mcpmon config show --origin` lists what is"),
-        ("targets.web.image", "`mcpmon config show --origin` lists what is"),
+        ("targets.apo.user", "did you mean `targets.api.user`?"),
+        ("targets.web.image", "there is api"),
     ] {
         assert_eq!(loaded.why(key).unwrap_err().hint.as_deref(), Some(hint), "{key}");
     }

@@ -102,3 +102,30 @@ fn a_path_is_no_volume() {
     let errors = errors.load_errors();
     assert!(errors.contains("is a path, not the name of a volume") && errors.contains("type = \"bind\""), "{errors}");
 }
+
+#[test]
+fn why_speaks_of_what_is_not_set_and_of_targets_that_are_not_there() {
+    let loaded = Project::new(&format!("{API}[targets.'my.api']\nimage = 'b'\n")).load();
+    for (key, default) in [
+        ("targets.api.init", "true"),
+        ("targets.api.pull_policy", "\"missing\""),
+        ("targets.api.mcp.buffer", "what the file's own mcp table says"),
+        ("log.level", "what log.verbose asks for: \"info\" at 0"),
+    ] {
+        let why = loaded.why(key).unwrap();
+        assert_eq!(why.to_string(), format!("{key} is not set; default: {default}\n"));
+        assert_eq!(
+            (&why.to_json()[0]["value"], &why.to_json()[0]["default"]),
+            (&serde_json::Value::Null, &default.into())
+        );
+    }
+    for (key, hint) in [
+        ("targets.zz", "there is api, my.api"),
+        ("targets.apy.image", "did you mean `targets.api.image`?"),
+        ("targets.my.api.image", "did you mean `targets.\"my.api\".image`?"),
+    ] {
+        let error = loaded.why(key).unwrap_err();
+        assert!(error.message.starts_with("there is no target "), "{key}: {error}");
+        assert_eq!(error.hint.as_deref(), Some(hint), "{key}");
+    }
+}
