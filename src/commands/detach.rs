@@ -28,7 +28,7 @@ use crate::{
         reporter::Reports,
         show::{Options, show},
     },
-    plan::{Plan, Situation, Step, plan, scope, short},
+    plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, observe, owners},
     session::{
         self, host,
@@ -74,7 +74,7 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
 
     let (reporter, reports) = Reporter::relay();
     let mut options = Options::detect(context.json());
-    options.targets = settings.project.targets.keys().cloned().collect();
+    options.targets = meant(&settings.project, &args.targets);
     let shown = tokio::spawn(show(reports, options));
     let mut held = None;
     let code = loop {
