@@ -85,7 +85,7 @@ fn run(cli: Cli) -> Result<u8> {
     let context = Context::new(cli.global)?;
     if let Command::Config(command) = &command {
         let request = context.request(&WatchArgs::default());
-        return config::run(command, &request, context.format(), &mut stdout().lock()).map(|()| 0);
+        return config::run(command, &request, context.format(), &mut stdout().lock());
     }
     // One thread is enough for all the waiting there is; the work is the engine's.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -128,7 +128,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         }
         Command::Config(command) => {
             let request = context.request(&WatchArgs::default());
-            config::run(&command, &request, context.format(), &mut stdout()).map(done)
+            config::run(&command, &request, context.format(), &mut stdout())
         }
     }
 }

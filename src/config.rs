@@ -26,6 +26,7 @@ pub mod merge;
 pub mod nearest;
 pub mod node;
 pub mod normalise;
+pub mod numbers;
 pub mod problem;
 pub mod read;
 pub mod resolve;
@@ -33,10 +34,11 @@ pub mod secret;
 pub mod shape;
 pub mod show;
 pub mod sources;
+pub mod unset;
 pub mod value;
 
 pub use command_line::Override;
-pub use load::{Loaded, Request, load};
+pub use load::{Failure, Loaded, Request, examine, load};
 
 #[cfg(test)]
 mod tests;

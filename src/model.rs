@@ -4,6 +4,7 @@ pub mod fingerprint;
 pub mod labels;
 pub mod observed;
 pub mod probe;
+pub mod secret;
 pub mod settings;
 pub mod spec;
 pub mod target;

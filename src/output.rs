@@ -12,6 +12,7 @@ pub mod follow;
 pub mod lines;
 mod live;
 pub mod log;
+pub mod private;
 pub mod reporter;
 pub mod show;
 pub mod stamp;

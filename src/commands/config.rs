@@ -7,16 +7,18 @@ use serde_json::json;
 use crate::{
     cli::{ConfigCommand, Format},
     config::{
-        Request,
+        Failure, Loaded, Request,
+        diagnostics::Located,
         discover::{FILE_NAME, discover},
-        file, load,
+        examine, file, load,
     },
     error::{Error, Result},
 };
 
-/// Runs one of them; `out` gets what was asked for.
-pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut dyn Write) -> Result<()> {
+/// Runs one of them; `out` gets what was asked for. Gives the exit code.
+pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut dyn Write) -> Result<u8> {
     let json = format == Format::Json;
+    let mut code = 0;
     let text = match command {
         ConfigCommand::Show { origin } => {
             let loaded = load(request)?;
@@ -26,29 +28,51 @@ pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut
             let why = load(request)?.why(key)?;
             if json { pretty(&why.to_json()) } else { why.to_string() }
         }
-        ConfigCommand::Check => check(request, json)?,
+        ConfigCommand::Check if json => {
+            let (answer, exit_code) = check_for_programs(request);
+            code = exit_code;
+            pretty(&answer)
+        }
+        ConfigCommand::Check => check(request)?,
         ConfigCommand::Schema => pretty(&file::schema()),
         ConfigCommand::Path => path(request, json),
     };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush()).or_else(|error| match error.kind() {
         // The reader has seen enough.
         ErrorKind::BrokenPipe => Ok(()),
         _ => Err(Error::failed("the output can't be written").caused_by(error)),
-    })
+    });
+    written.map(|()| code)
 }
 
 /// `ok: FILE, N targets`, and the warnings.
-fn check(request: &Request, json: bool) -> Result<String> {
+fn check(request: &Request) -> Result<String> {
     let settings = load(request)?.settings;
     let file = settings.project.config_file.display().to_string();
     let count = settings.project.targets.len();
-    if json {
-        return Ok(pretty(&json!({ "file": file, "targets": count, "warnings": settings.warnings })));
-    }
     let plural = if count == 1 { "" } else { "s" };
     let mut lines: Vec<String> = settings.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     lines.push(format!("ok: {file}, {count} target{plural}\n"));
     Ok(lines.join("\n"))
+}
+
+/// The same for programs, faults included: `errors` is empty where there is none. With the exit code.
+fn check_for_programs(request: &Request) -> (serde_json::Value, u8) {
+    match examine(request) {
+        Ok(Loaded { settings, .. }) => {
+            let (file, count) = (settings.project.config_file.display().to_string(), settings.project.targets.len());
+            let answer = json!({ "file": file, "targets": count, "errors": [], "warnings": settings.warnings });
+            (answer, 0)
+        }
+        Err(failure) => {
+            let Failure { error, mut faults, warnings } = *failure;
+            let code = error.kind.exit_code();
+            if faults.is_empty() {
+                faults.push(Located { message: error.message, help: error.hint, ..Located::default() });
+            }
+            (json!({ "errors": faults, "warnings": warnings }), code)
+        }
+    }
 }
 
 /// The files, lowest layer first, and whether they are there.
@@ -117,5 +141,38 @@ mod tests {
             serde_json::from_str(&text(ConfigCommand::Why { key: "watch.delay".into() }, Format::Json)).unwrap();
         assert_eq!(why, json!([{ "key": "watch.delay", "value": "100ms", "origin": "default", "replaced": [] }]));
         assert!(text(ConfigCommand::Schema, Format::Text).contains("\"title\": \"mcpmon.toml\""));
+    }
+
+    #[test]
+    fn faults_are_told_to_programs_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut request = Request { folder: folder.path().to_owned(), ..Request::default() };
+        request.set = vec!["nonsense=1".to_owned()];
+        let check = |request: &Request| {
+            let mut out = Vec::new();
+            let code = run(&ConfigCommand::Check, request, Format::Json, &mut out).unwrap();
+            (code, serde_json::from_slice::<serde_json::Value>(&out).unwrap())
+        };
+        std::fs::create_dir(folder.path().join(".git")).unwrap();
+        let (code, answer) = check(&request);
+        assert_eq!((code, answer["errors"].as_array().map(Vec::len)), (78, Some(1)));
+
+        let text = "targets.a.image = 'x'\ntargets.a.ports = ['1:99999']\n";
+        std::fs::write(folder.path().join("mcpmon.toml"), text).unwrap();
+        let (code, answer) = check(&request);
+        let place = json!({
+            "file": "mcpmon.toml", "line": 2, "column": 20, "origin": "mcpmon.toml:2:20", "key": "targets.a.ports[0]",
+            "message": "port 99999 is above 65535", "help": null
+        });
+        let flag = json!({
+            "file": null, "line": null, "column": null, "origin": "--set nonsense=1", "key": null,
+            "message": "unknown key `nonsense`", "help": null
+        });
+        assert_eq!((code, answer), (78, json!({ "errors": [place, flag], "warnings": [] })));
+
+        request.set.clear();
+        std::fs::write(folder.path().join("mcpmon.toml"), "targets.a.image = 'x'").unwrap();
+        let (code, answer) = check(&request);
+        assert_eq!((code, &answer["errors"], &answer["targets"]), (0, &json!([]), &json!(1)));
     }
 }

@@ -3,8 +3,9 @@
 //! until that one has read enough, and all the time into its log file.
 
 use std::{
-    fs::{self, File},
+    fs::{File, Permissions},
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -23,11 +24,11 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Settings, labels::PROJECT},
     output::{
-        Event, Reporter,
+        Event, Reporter, private,
         reporter::Reports,
         show::{Options, show},
     },
-    plan::{Plan, Situation, Step, plan, scope, short},
+    plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, observe, owners},
     session::{
         self, host,
@@ -73,7 +74,7 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
 
     let (reporter, reports) = Reporter::relay();
     let mut options = Options::detect(context.json());
-    options.targets = settings.project.targets.keys().cloned().collect();
+    options.targets = meant(&settings.project, &args.targets);
     let shown = tokio::spawn(show(reports, options));
     let mut held = None;
     let code = loop {
@@ -216,7 +217,11 @@ fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder =
         state.or_else(|| Some(context.home()?.join(".local/state"))).unwrap_or_else(std::env::temp_dir).join("mcpmon");
     let path = folder.join(format!("{project}.log"));
-    let made = fs::create_dir_all(&folder).and_then(|()| File::create(&path));
+    let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {
+        // One of an earlier version may be open to all.
+        file.set_permissions(Permissions::from_mode(0o600))?;
+        file.set_len(0)
+    });
     made.map_err(|error| {
         Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error)
     })?;

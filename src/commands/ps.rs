@@ -13,12 +13,13 @@
 //! ```
 //!
 //! `state` is one of `missing`, `process` (a plain command has no container), `created`, `running`, `paused`,
-//! `restarting`, `exited`, `removing`, or the engine's own word. `health` is `none`, `starting`, `healthy` or
+//! `restarting`, `exited`, `removing`, `kept` (a former container that its session keeps for a while beside the running one,
+//! to go back to), or the engine's own word. `health` is `none`, `starting`, `healthy` or
 //! `unhealthy`. `owner.state` is `alive`, `dead` (with `reason`) or `remote` (with `reason`). `container` and
 //! `owner` are null where there is no container.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io::Write,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -37,6 +38,9 @@ use crate::{
     orphan::Verdict,
     output::{Paint, ignore_closed},
 };
+
+/// The state of a former container that a session keeps beside the running one.
+const KEPT: &str = "kept";
 
 /// Lists the project. `judge` tells who owns a container ([`crate::orphan::judge`] with what this host knows).
 pub async fn run(
@@ -127,15 +131,22 @@ pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(
         containers.iter().map(|c| target_of(c)).filter(|name| !project.targets.contains_key(name)).collect();
     let in_file = project.targets.iter().map(|(name, target)| (name, Some(target)));
     let mut rows = Vec::new();
+    let session_and_target = |container: &ObservedContainer| (container.labels.session(), target_of(container));
+    let running: HashSet<_> =
+        containers.iter().filter(|c| c.state == State::Running).map(|c| session_and_target(c)).collect();
     for (name, target) in in_file.chain(left.iter().map(|name| (name, None))) {
         let before = rows.len();
         for container in containers.iter().filter(|container| target_of(container) == *name) {
+            let verdict = judge(&container.labels);
+            let kept = container.state != State::Running
+                && matches!(verdict, Verdict::Owned { .. })
+                && running.contains(&session_and_target(container));
             rows.push(Row {
                 target: name.clone(),
                 in_file: target.is_some(),
-                state: state_word(&container.state).to_owned(),
+                state: if kept { KEPT } else { state_word(&container.state) }.to_owned(),
                 container: Some(describe(container)),
-                owner: owner(judge(&container.labels)),
+                owner: owner(verdict),
             });
         }
         if rows.len() == before {
@@ -236,7 +247,7 @@ pub fn table(rows: &[Row], now: Duration, paint: Paint) -> String {
 fn needs_a_look(row: &Row) -> bool {
     let unhealthy = row.container.as_ref().is_some_and(|container| container.health == "unhealthy");
     let stopped = match row.state.as_str() {
-        "running" | "process" => false,
+        "running" | "process" | KEPT => false,
         "exited" => row.container.as_ref().is_none_or(|container| container.exit_code != Some(0)),
         _ => true,
     };

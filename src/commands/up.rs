@@ -17,7 +17,7 @@ use crate::{
         Event, Reporter,
         show::{Options as ShowOptions, show},
     },
-    plan::{Ownership, scope},
+    plan::{Ownership, meant, scope},
     reconcile::{
         act::Executor,
         observe::owners,
@@ -51,7 +51,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     }
     let (reporter, reports) = Reporter::channel();
     let mut options = ShowOptions::detect(context.json());
-    options.targets = settings.project.targets.keys().cloned().collect();
+    options.targets = meant(&settings.project, &args.targets);
     options.watching = !args.no_watch;
     // When nobody reads the output any more, nobody is there to keep it up for.
     let unread = CancellationToken::new();
@@ -115,7 +115,7 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
         project: settings.project.name.clone(),
         session: owner.session.to_string(),
         pid: owner.pid,
-        targets: settings.project.targets.keys().cloned().collect(),
+        targets: meant(&settings.project, &args.targets),
     });
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });

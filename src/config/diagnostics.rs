@@ -4,10 +4,12 @@
 use std::ops::Range;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use serde::Serialize;
 
 use super::{
     check::Fault,
     layer::{Layer, Source},
+    problem::KeyPath,
 };
 use crate::error::Error;
 
@@ -18,6 +20,8 @@ pub struct Finding {
     pub layer: Option<usize>,
     /// Where in the layer's text.
     pub span: Range<usize>,
+    /// Under which key; the root: under none in particular.
+    pub path: KeyPath,
     /// What.
     pub message: String,
     /// What to do.
@@ -27,18 +31,61 @@ pub struct Finding {
 impl Finding {
     /// A fault of one layer.
     pub fn of(layer: usize, fault: Fault) -> Self {
-        Self { layer: Some(layer), span: fault.span, message: fault.message, help: fault.help }
+        Self { layer: Some(layer), span: fault.span, path: fault.path, message: fault.message, help: fault.help }
     }
 }
 
-/// All findings as one error (exit 78), in the order of the layers and of their text, with a closing count.
-/// The text is complete: each finding begins with `error:`.
-pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Error {
+/// A finding for programs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// The file, as messages show it; none for variables and flags.
+    pub file: Option<String>,
+    /// Line in the file, from 1.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// What is to be changed: `mcpmon.toml:12:5`, `MCPMON_DELAY`, `--set watch.delay=x`.
+    pub origin: Option<String>,
+    /// The key: `targets.api.ports[0]`.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// In the order of the layers and of their text, none twice.
+pub fn in_order(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.layer.unwrap_or(usize::MAX), finding.span.start);
         key(a).cmp(&key(b))
     });
     findings.dedup();
+}
+
+/// A finding's place in words and numbers.
+pub fn locate(layers: &[Layer], finding: &Finding) -> Located {
+    let layer = finding.layer.and_then(|index| layers.get(index));
+    let start = finding.span.start;
+    let file = layer.and_then(|layer| match &layer.source {
+        Source::File { shown, .. } => Some((shown.clone(), layer.position(start))),
+        _ => None,
+    });
+    Located {
+        line: file.as_ref().map(|(_, (line, _))| *line),
+        column: file.as_ref().map(|(_, (_, column))| *column),
+        file: file.map(|(file, _)| file),
+        origin: layer.map(|layer| layer.place(start)),
+        key: (!finding.path.0.is_empty()).then(|| finding.path.to_string()),
+        message: finding.message.clone(),
+        help: finding.help.clone(),
+    }
+}
+
+/// All findings as one error (exit 78), in their order, with a closing count. The text is complete: each finding begins
+/// with `error:`.
+pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Error {
+    in_order(&mut findings);
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut texts: Vec<String> = findings.iter().map(|finding| render(&renderer, layers, finding)).collect();
     texts.push(match findings.len() {

@@ -35,6 +35,12 @@ pub struct DotenvError {
 
 /// Reads a whole file. `lookup` is what lies outside of it; all wrong lines are told at once.
 pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Dotenv, Vec<DotenvError>> {
+    let (found, errors) = parse_all(text, lookup);
+    if errors.is_empty() { Ok(found) } else { Err(errors) }
+}
+
+/// The same: what the good lines say, and the wrong ones.
+pub fn parse_all(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> (Dotenv, Vec<DotenvError>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
     let mut found = Dotenv::default();
     let mut errors = Vec::new();
@@ -56,7 +62,7 @@ pub fn parse(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Dote
             }
         }
     }
-    if errors.is_empty() { Ok(found) } else { Err(errors) }
+    (found, errors)
 }
 
 /// Key, value (None: bare, and not set outside), variables that were not set.

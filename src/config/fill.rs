@@ -1,6 +1,6 @@
 //! Fills `${…}` in: every merged string that came from a file. What comes from variables and flags is taken as it is.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use figment::value::{Dict, Value};
 
@@ -15,6 +15,7 @@ use super::{
     shape::{Schema, Shape},
     value::Invalid,
 };
+use crate::model::secret::looks_secret;
 
 /// What filling in gave besides the values.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub struct Outcome {
     pub faults: Vec<(KeyPath, Finding)>,
     /// Variables that were blank because nobody set them.
     pub unset: BTreeSet<String>,
+    /// Values of the variables used whose name looks like a secret's.
+    pub secrets: BTreeSet<String>,
 }
 
 /// The merged values with everything filled in.
@@ -90,8 +93,20 @@ impl Filler<'_> {
     }
 
     fn string(&mut self, tag: figment::value::Tag, text: String, shape: Option<&Shape>) -> Value {
-        match interpolate(&text, self.lookup) {
+        let secrets = RefCell::new(BTreeSet::new());
+        let lookup = |name: &str| {
+            let value = (self.lookup)(name);
+            // Also when filling in fails: the message may hold it.
+            if looks_secret(name) {
+                secrets.borrow_mut().extend(value.clone());
+            }
+            value
+        };
+        let filled = interpolate(&text, &lookup);
+        self.outcome.secrets.extend(secrets.into_inner());
+        match filled {
             Ok(filled) => {
+                self.outcome.secrets.extend(filled.secrets);
                 self.outcome.unset.extend(filled.unset);
                 self.typed(tag, filled.text, shape)
             }

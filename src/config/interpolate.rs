@@ -14,6 +14,7 @@
 use std::collections::BTreeSet;
 
 use super::value::Invalid;
+use crate::model::secret::looks_secret;
 
 /// A text with its variables filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Filled {
     pub used: BTreeSet<String>,
     /// Variables that were blank because they are not set, and that had no default.
     pub unset: BTreeSet<String>,
+    /// Defaults that stand for variables whose name looks like a secret's.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Why a text can't be filled in.
@@ -148,7 +151,14 @@ fn braced(
     let text_at = offset + 2 + (inner.len() - text.len());
     match (sign, value) {
         (Some('-' | '?'), Some(value)) => Ok(value),
-        (Some('-'), None) | (Some('+'), Some(_)) => fill(text, text_at, depth + 1, lookup, seen),
+        (Some('-'), None) => {
+            let default = fill(text, text_at, depth + 1, lookup, seen)?;
+            if looks_secret(name) {
+                seen.secrets.insert(default.clone());
+            }
+            Ok(default)
+        }
+        (Some('+'), Some(_)) => fill(text, text_at, depth + 1, lookup, seen),
         (Some('+'), None) => Ok(String::new()),
         (Some('?'), None) => {
             Err(error(InterpolationErrorKind::Required(fill(text, text_at, depth + 1, lookup, seen)?)))

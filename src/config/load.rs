@@ -10,11 +10,11 @@ use figment::value::Value;
 
 use super::{
     Override,
-    diagnostics::{Finding, report},
+    diagnostics::{self, Finding, Located, in_order, report},
     discover::{Candidate, Discovered, FILE_NAME, discover},
     file::File,
     fill::fill,
-    layer::Source,
+    layer::{Layer, Source},
     merge::Merged,
     node::Data,
     problem::{KeyPath, Problem},
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::Settings,
+    model::{Settings, secret::Secrets},
 };
 
 /// Everything a configuration is made from besides the files themselves.
@@ -63,6 +63,8 @@ pub struct Loaded {
     pub values: Value,
     /// Which files were looked for, and found.
     pub discovered: Discovered,
+    /// Values of secret variables that were filled in.
+    pub secrets: Secrets,
 }
 
 impl Loaded {
@@ -73,8 +75,38 @@ impl Loaded {
     }
 }
 
+/// Why there is no configuration.
+#[derive(Debug)]
+pub struct Failure {
+    /// For people.
+    pub error: Error,
+    /// For programs, the same; empty where there is no file at all.
+    pub faults: Vec<Located>,
+    /// What was worth saying that is no error.
+    pub warnings: Vec<String>,
+}
+
+impl Failure {
+    fn new(layers: &[Layer], mut findings: Vec<Finding>, colour: bool, warnings: Vec<String>) -> Self {
+        in_order(&mut findings);
+        let faults = findings.iter().map(|finding| diagnostics::locate(layers, finding)).collect();
+        Self { error: report(layers, findings, colour), faults, warnings }
+    }
+}
+
+impl From<Error> for Box<Failure> {
+    fn from(error: Error) -> Self {
+        Self::new(Failure { error, faults: Vec::new(), warnings: Vec::new() })
+    }
+}
+
 /// Reads the whole configuration. Errors are of kind `Config` and hold every fault there is, with its place.
 pub fn load(request: &Request) -> Result<Loaded> {
+    examine(request).map_err(|failure| failure.error)
+}
+
+/// Does the same, and gives the faults one by one.
+pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
     let Layered { merged, values, mut findings, blocked, context, discovered } = layered(request)?;
     let mut settings = None;
     let problems = match values.deserialize::<File>() {
@@ -92,8 +124,16 @@ pub fn load(request: &Request) -> Result<Loaded> {
     findings.extend(problems.map(|problem| locate(&merged, problem)));
 
     match settings {
-        Some(settings) if findings.is_empty() => Ok(Loaded { settings, merged, values, discovered }),
-        _ => Err(report(&merged.layers, findings, request.colour)),
+        Some(settings) if findings.is_empty() => {
+            Ok(Loaded { settings, merged, values, discovered, secrets: context.secrets })
+        }
+        _ => {
+            for finding in &mut findings {
+                finding.message = context.secrets.hide(&finding.message);
+                finding.help = finding.help.as_deref().map(|help| context.secrets.hide(help));
+            }
+            Err(Failure::new(&merged.layers, findings, request.colour, context.warnings).into())
+        }
     }
 }
 
@@ -110,17 +150,16 @@ pub(super) struct Layered {
 }
 
 /// Reads every layer and merges them. An error: there is nothing to merge; other faults are in the result.
-pub(super) fn layered(request: &Request) -> Result<Layered> {
+pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
     let discovered = discover(request);
     let project = found(request, &discovered)?;
     let folder = project.path.parent().unwrap_or(&request.folder).to_owned();
     let schema = Schema::of_file();
     let sources = sources::read(request, schema, &discovered.candidates, &folder);
-    let Sources { layers, mut findings, mut blocked, variables, mut warnings, .. } = sources;
+    let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
     let lookup = |name: &str| variables.get(name).cloned();
-    if blocked.contains(&KeyPath::default()) {
-        // A file that can't be read at all: whatever else would be said is likely to come from that.
-        return Err(report(&layers, findings, request.colour));
+    if broken {
+        return Err(Failure::new(&layers, findings, request.colour, warnings).into());
     }
     let (merged, faults) = Merged::new(layers);
     for (layer, fault) in faults {
@@ -143,6 +182,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
         read: &read_text,
         warnings,
         folder,
+        secrets: Secrets::new(filled.secrets),
     };
     Ok(Layered { merged, values, findings, blocked, context, discovered })
 }
@@ -159,6 +199,13 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 /// The project's file, or why there is none.
 fn found<'a>(request: &Request, discovered: &'a Discovered) -> Result<&'a Candidate> {
     match discovered.project() {
+        Some(project) if project.path.is_dir() => {
+            let by = discovered.named_by.unwrap_or(FILE_NAME);
+            // Without a `.` at its end.
+            let folder: PathBuf = project.path.components().collect();
+            Err(Error::config(format!("{by} names {}, which is a folder", folder.display()))
+                .hint(format!("name the file: {}", folder.join(FILE_NAME).display())))
+        }
         Some(project) if project.exists => Ok(project),
         Some(project) => {
             let by = discovered.named_by.unwrap_or(FILE_NAME);
@@ -196,9 +243,9 @@ fn locate(merged: &Merged, problem: Problem) -> Finding {
             let table = matches!(place.node.data, Data::Table(_));
             let span = if at_key || table || !place.exact { place.node.key.clone() } else { place.node.span.clone() };
             let message = if place.exact { message } else { format!("`{path}`: {message}") };
-            Finding { layer: Some(place.index), span, message, help }
+            Finding { layer: Some(place.index), span, path, message, help }
         }
-        _ if path.0.is_empty() => Finding { layer: None, span: 0..0, message, help },
-        _ => Finding { layer: None, span: 0..0, message: format!("`{path}`: {message}"), help },
+        _ if path.0.is_empty() => Finding { layer: None, span: 0..0, path, message, help },
+        _ => Finding { layer: None, span: 0..0, message: format!("`{path}`: {message}"), help, path },
     }
 }

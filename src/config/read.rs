@@ -5,6 +5,7 @@ use super::{
     check::check_value,
     document::parse_value,
     node::{Data, Node},
+    numbers::as_written,
     problem::{KeyPath, Segment},
     shape::{Schema, Shape},
 };
@@ -64,13 +65,13 @@ impl Reader<'_> {
         });
         let text = variants.iter().any(|shape| matches!(shape, Shape::String { .. } | Shape::Any));
         let trimmed = raw.trim();
+        if map.is_some() && trimmed.starts_with('{') {
+            return self.toml(shape, raw, offset);
+        }
         if let Some(item) = list.filter(|_| self.is_list(trimmed, text)) {
             return self.list(shape, item, raw, offset);
         }
         if let Some(table) = map {
-            if trimmed.starts_with('{') {
-                return self.toml(shape, raw, offset);
-            }
             if table.rest.as_deref().is_some_and(|shape| self.schema.is_scalar(shape)) {
                 return pairs(raw, offset);
             }
@@ -163,6 +164,7 @@ impl Reader<'_> {
 
     fn toml(&self, shape: &Shape, raw: &str, offset: usize) -> Result<Node, String> {
         let mut node = parse_value(raw.trim()).map_err(|e| format!("{raw:?} is no TOML: {}", e.message))?;
+        as_written(self.schema, shape, &mut node, raw.trim());
         let lead = raw.len() - raw.trim_start().len();
         shift(&mut node, offset + lead);
         match check_value(self.schema, &mut node, shape, self.path).into_iter().next() {

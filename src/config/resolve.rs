@@ -30,7 +30,8 @@ use super::{
     value::Invalid,
 };
 use crate::model::{
-    OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings, settings::BackoffSettings,
+    OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings, secret::Secrets,
+    settings::BackoffSettings,
 };
 
 /// What a file means depends on where it lies, and on its surroundings.
@@ -49,6 +50,8 @@ pub struct Context<'a> {
     pub inputs: Vec<PathBuf>,
     /// What the layers had to say that is no error.
     pub warnings: Vec<String>,
+    /// Values of secret variables that were filled in.
+    pub secrets: Secrets,
 }
 
 /// The settings, or what is wrong. Settings come with an empty list only.
@@ -76,6 +79,9 @@ pub fn resolve(file: &File, context: &Context<'_>) -> (Option<Settings>, Vec<Pro
         {
             targets.insert(key.clone(), resolved);
         }
+    }
+    if file.targets.as_ref().is_none_or(BTreeMap::is_empty) {
+        findings.warnings.push("there are no targets: add [targets.NAME] with image or build".to_owned());
     }
     cross::check(&mut findings, file, &name, &published);
 
@@ -164,7 +170,7 @@ fn watch(findings: &mut Findings<'_>, watch: Option<&Watch>) -> WatchSettings {
         .collect();
     let delay = findings.duration(&at, "delay", watch.delay.as_ref());
     WatchSettings {
-        paths: paths.into_iter().filter_map(|(at, text)| findings.path(at, &text)).collect(),
+        paths: paths.into_iter().filter_map(|(at, text)| findings.listed_path(at, &text)).collect(),
         auto: !auto.is_empty(),
         ignore: findings.globs(&at.key("ignore"), watch.ignore.as_ref()),
         extensions,

@@ -6,9 +6,7 @@ use super::{
     node::{Data, Node},
     problem::{KeyPath, Segment},
 };
-
-/// What stands in a secret's place.
-pub const MASK: &str = "***";
+use crate::model::secret::looks_secret;
 
 /// Tables whose keys are the user's own and may name secrets.
 const OPEN_TABLES: [&str; 5] = ["environment", "args", "labels", "options", "driver_opts"];
@@ -16,17 +14,6 @@ const OPEN_TABLES: [&str; 5] = ["environment", "args", "labels", "options", "dri
 /// Whether the value under `key` in the table `table` must be masked.
 pub fn is_secret(table: &str, key: &str) -> bool {
     OPEN_TABLES.contains(&table) && looks_secret(key)
-}
-
-/// Whether a variable's name looks like a secret's (`API_KEY`, `GITHUB_TOKEN`, `db_password`).
-pub fn looks_secret(key: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "PASSPHRASE", "APIKEY", "CREDENTIAL", "PRIVATE", "AUTH", "DSN"];
-    let key = key.to_ascii_uppercase();
-    WORDS.iter().any(|word| key.contains(word))
-        || key
-            .split(|c: char| !c.is_ascii_alphanumeric())
-            .any(|part| matches!(part, "KEY" | "KEYS" | "PASS" | "PWD" | "PAT"))
 }
 
 /// A text as it may be shown: the secrets that stand in it are stars, as long as they were, so that places stay right.
@@ -62,8 +49,7 @@ fn secrets(node: &Node, table: &str, spans: &mut Vec<Range<usize>>) {
         Data::Table(entries) => {
             for (key, entry) in entries {
                 match &entry.data {
-                    // A reference says where the secret is, not what it is.
-                    Data::String(text) if text.starts_with("${") && text.ends_with('}') => {}
+                    Data::String(text) if is_reference(text) => {}
                     _ if is_secret(table, key) => spans.push(entry.span.clone()),
                     _ => secrets(entry, key, spans),
                 }
@@ -76,7 +62,7 @@ fn secrets(node: &Node, table: &str, spans: &mut Vec<Range<usize>>) {
                     Data::String(text) => {
                         let secret = text
                             .split_once('=')
-                            .is_some_and(|(key, value)| is_secret(table, key) && !value.starts_with("${"));
+                            .is_some_and(|(key, value)| is_secret(table, key) && !is_reference(value));
                         if secret {
                             spans.push(item.span.clone());
                         }
@@ -89,22 +75,31 @@ fn secrets(node: &Node, table: &str, spans: &mut Vec<Range<usize>>) {
     }
 }
 
+/// Whether a text is a reference and nothing else: it says where the secret is, not what it is. One with a default is a value.
+fn is_reference(text: &str) -> bool {
+    let inner = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).or_else(|| text.strip_prefix('$'));
+    let name =
+        inner.map(|inner| inner.split_once(":?").or_else(|| inner.split_once('?')).map_or(inner, |(name, _)| name));
+    name.is_some_and(|name| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn tells_secrets_by_their_key() {
-        for (key, secret) in [
-            ("API_KEY", true),
-            ("GITHUB_TOKEN", true),
-            ("db-password", true),
-            ("AWS_SECRET_ACCESS_KEY", true),
-            ("LOG_LEVEL", false),
-            ("MONKEY", false),
-            ("KEYBOARD", false),
+    fn a_default_is_no_reference() {
+        for (text, reference) in [
+            ("${TOKEN}", true),
+            ("$TOKEN", true),
+            ("${TOKEN:?set it}", true),
+            ("${TOKEN:-abc}", false),
+            ("${TOKEN-abc}", false),
+            ("${A}x${B}", false),
+            ("text", false),
+            ("$", false),
         ] {
-            assert_eq!(looks_secret(key), secret, "{key}");
+            assert_eq!(is_reference(text), reference, "{text}");
         }
     }
 }

@@ -193,7 +193,9 @@ fn read(schema: &Value) -> Shape {
     }
     for word in ["anyOf", "oneOf", "allOf"] {
         if let Some(schemas) = schema.get(word).and_then(Value::as_array) {
-            return any_of(schemas.iter().filter(|schema| !is_null(schema)).map(read).collect());
+            return any_of(
+                schemas.iter().filter(|schema| !is_null(schema) && !is_variable(schema)).map(read).collect(),
+            );
         }
     }
     match schema.get("type") {
@@ -247,6 +249,11 @@ fn choice(value: &Value) -> Shape {
 
 fn is_null(schema: &Value) -> bool {
     schema.get("type").and_then(Value::as_str) == Some("null")
+}
+
+/// Text that is judged once its variables are filled in.
+fn is_variable(schema: &Value) -> bool {
+    schema.get("pattern").and_then(Value::as_str) == Some(file::VARIABLE)
 }
 
 /// Several alternatives; words of choice are put together, doubles left out.

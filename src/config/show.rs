@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use figment::value::Value;
+use figment::value::{Empty, Tag, Value};
 use serde_json::json;
 
 use super::{
@@ -11,10 +11,14 @@ use super::{
     nearest::nearest,
     node::{Data, Node},
     problem::{KeyPath, Segment},
-    secret::{MASK, is_secret_at},
+    secret::is_secret_at,
     shape::Schema,
+    unset::default_of,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    model::secret::{MASK, Secrets},
+};
 
 /// Where comments begin at most.
 const COMMENT_COLUMN: usize = 60;
@@ -38,12 +42,20 @@ impl Loaded {
             Error::usage(format!("{key:?} is no key"))
                 .hint("write it as in the file: targets.api.image, targets.api.ports[0]")
         })?;
+        self.has_target(&path)?;
         if let Err((message, help)) = find(Schema::of_file(), &path) {
             let error = Error::usage(message);
             return Err(match help {
                 Some(help) => error.hint(help),
                 None => error,
             });
+        }
+        if at(&self.values, &path.0).is_none()
+            && let Some(default) = default_of(&path)
+        {
+            let value = Value::Empty(Tag::Default, Empty::None);
+            let told = Told { path, value, origin: "not set".to_owned(), default: Some(default), replaced: Vec::new() };
+            return Ok(Why { values: vec![told] });
         }
         let value = at(&self.values, &path.0).ok_or_else(|| {
             let hint = self.meant(&path).unwrap_or_else(|| "`mcpmon config show --origin` lists what is".to_owned());
@@ -53,6 +65,38 @@ impl Loaded {
         collect_leaves(value, &path, &mut leaves);
         let values = leaves.into_iter().map(|(path, value)| self.told(path, value)).collect();
         Ok(Why { values })
+    }
+
+    /// Whether the target is there that a key is about.
+    fn has_target(&self, path: &KeyPath) -> Result<()> {
+        let [Segment::Key(first), Segment::Key(name), rest @ ..] = &path.0[..] else { return Ok(()) };
+        let targets = match at(&self.values, &path.0[..1]) {
+            Some(Value::Dict(_, dict)) => dict.keys().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        if first != "targets" || targets.contains(&name.as_str()) {
+            return Ok(());
+        }
+        let error = Error::failed(format!("there is no target {name}"));
+        let with_name = |name: &str, rest: &[Segment]| {
+            let mut path = KeyPath::default().key("targets").key(name);
+            path.0.extend_from_slice(rest);
+            format!("did you mean `{path}`?")
+        };
+        // A name with dots needs quotes.
+        let mut dotted = name.clone();
+        for (index, segment) in rest.iter().enumerate() {
+            let Segment::Key(key) = segment else { break };
+            dotted = format!("{dotted}.{key}");
+            if targets.contains(&dotted.as_str()) {
+                return Err(error.hint(with_name(&dotted, &rest[index + 1..])));
+            }
+        }
+        Err(match nearest(name, targets.iter().copied()) {
+            Some(near) => error.hint(with_name(near, rest)),
+            None if targets.is_empty() => error.hint("the file has no targets"),
+            None => error.hint(format!("there is {}", targets.join(", "))),
+        })
     }
 
     /// What a key that is not set was perhaps meant to be: a name on its way that is near to one there is.
@@ -73,9 +117,15 @@ impl Loaded {
             .merged
             .history(&path.0)
             .filter(|(index, _, _)| own.is_none_or(|own| *index < own))
-            .filter_map(|(_, layer, node)| Some((written(&path, node)?, layer.place(node.key.start))))
+            .filter_map(|(_, layer, node)| Some((written(&path, node, &self.secrets)?, layer.place(node.key.start))))
             .collect();
-        Told { value: mask(value, &path), origin: self.origins(&path).unwrap_or_default(), replaced, path }
+        Told {
+            value: mask(value, &path, &self.secrets),
+            origin: self.origins(&path).unwrap_or_default(),
+            default: None,
+            replaced,
+            path,
+        }
     }
 
     fn table(&self, out: &mut String, value: &Value, path: &KeyPath, origin: bool) {
@@ -94,7 +144,7 @@ impl Loaded {
                 .filter_map(|(key, value)| {
                     let path = path.key(key);
                     let key = KeyPath::default().key(key);
-                    Some((format!("{key} = {}", to_toml(value, &path)?), path))
+                    Some((format!("{key} = {}", to_toml(value, &path, &self.secrets)?), path))
                 })
                 .collect();
             let width =
@@ -137,7 +187,7 @@ impl Loaded {
                 dict.iter().map(|(key, value)| (key.clone(), self.json(value, &path.key(key), origin))).collect()
             }
             value => {
-                let value = serde_json::to_value(mask(value, path)).unwrap_or_default();
+                let value = serde_json::to_value(mask(value, path, &self.secrets)).unwrap_or_default();
                 if origin { json!({ "value": value, "origin": self.origins(path) }) } else { value }
             }
         }
@@ -160,6 +210,8 @@ pub struct Told {
     pub value: Value,
     /// The place that set it.
     pub origin: String,
+    /// What holds where it is not set, in words.
+    pub default: Option<&'static str>,
     /// What lower layers say, highest first: value as written, as TOML, and its place.
     pub replaced: Vec<(String, String)>,
 }
@@ -167,7 +219,16 @@ pub struct Told {
 impl std::fmt::Display for Why {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for told in &self.values {
-            writeln!(f, "{} = {}", told.path, to_toml(&told.value, &told.path).unwrap_or_default())?;
+            if let Some(default) = told.default {
+                writeln!(f, "{} is not set; default: {default}", told.path)?;
+                continue;
+            }
+            writeln!(
+                f,
+                "{} = {}",
+                told.path,
+                to_toml(&told.value, &told.path, &Secrets::default()).unwrap_or_default()
+            )?;
             writeln!(f, "  set by {}", told.origin)?;
             for (value, place) in &told.replaced {
                 writeln!(f, "  over   {place}: {value}")?;
@@ -185,7 +246,11 @@ impl Why {
             .map(|told| {
                 let replaced: Vec<_> =
                     told.replaced.iter().map(|(value, origin)| json!({ "value": value, "origin": origin })).collect();
-                json!({ "key": told.path.to_string(), "value": told.value, "origin": told.origin, "replaced": replaced })
+                let mut answer = json!({ "key": told.path.to_string(), "value": told.value, "origin": told.origin, "replaced": replaced });
+                if let Some(default) = told.default {
+                    answer["default"] = default.into();
+                }
+                answer
             })
             .collect()
     }
@@ -208,30 +273,32 @@ fn collect_leaves<'a>(value: &'a Value, path: &KeyPath, leaves: &mut Vec<(KeyPat
 }
 
 /// A value with its secrets masked.
-fn mask(value: &Value, path: &KeyPath) -> Value {
+fn mask(value: &Value, path: &KeyPath, secrets: &Secrets) -> Value {
     match value {
-        Value::Dict(tag, dict) => {
-            Value::Dict(*tag, dict.iter().map(|(key, value)| (key.clone(), mask(value, &path.key(key)))).collect())
-        }
+        Value::Dict(tag, dict) => Value::Dict(
+            *tag,
+            dict.iter().map(|(key, value)| (key.clone(), mask(value, &path.key(key), secrets))).collect(),
+        ),
         Value::Array(tag, items) => {
-            let items = items.iter().enumerate().map(|(index, item)| mask(item, &path.index(index)));
+            let items = items.iter().enumerate().map(|(index, item)| mask(item, &path.index(index), secrets));
             Value::Array(*tag, items.collect())
         }
         value if is_secret_at(path) => Value::String(value.tag(), MASK.to_owned()),
+        Value::String(tag, text) => Value::String(*tag, secrets.hide(text)),
         value => value.clone(),
     }
 }
 
 /// On one line, secrets masked.
-fn to_toml(value: &Value, path: &KeyPath) -> Option<String> {
-    toml::Value::try_from(mask(value, path)).ok().map(|value| value.to_string())
+fn to_toml(value: &Value, path: &KeyPath, secrets: &Secrets) -> Option<String> {
+    toml::Value::try_from(mask(value, path, secrets)).ok().map(|value| value.to_string())
 }
 
 /// A value of one layer as somebody wrote it.
-fn written(path: &KeyPath, node: &Node) -> Option<String> {
+fn written(path: &KeyPath, node: &Node, secrets: &Secrets) -> Option<String> {
     let text = match &node.data {
-        Data::List { append: true, .. } => to_toml(&node.whole()?, path)?.replacen('[', "[\"+\", ", 1),
-        _ => to_toml(&node.whole()?, path)?,
+        Data::List { append: true, .. } => to_toml(&node.whole()?, path, secrets)?.replacen('[', "[\"+\", ", 1),
+        _ => to_toml(&node.whole()?, path, secrets)?,
     };
     Some(text)
 }

@@ -21,6 +21,7 @@ use super::{
     nearest::nearest,
     node::{Data, Node},
     normalise::normalise,
+    numbers::as_written,
     problem::{KeyPath, Segment},
     secret::masked,
     shape::Schema,
@@ -37,9 +38,10 @@ pub struct Sources<'a> {
     pub layers: Vec<Layer>,
     /// What is wrong with them.
     pub findings: Vec<Finding>,
-    /// Keys that already have a fault: what else would be said about them (and what holds them) is left out. The root: a
-    /// source can't be read at all.
+    /// Keys that already have a fault: what else would be said about them (and what holds them) is left out.
     pub blocked: Vec<KeyPath>,
+    /// A file can't be read at all: whatever else would be said is likely to come from that.
+    pub broken: bool,
     /// What `${…}` sees.
     pub variables: BTreeMap<String, String>,
     /// What is worth saying that is no error.
@@ -54,6 +56,7 @@ pub fn read<'a>(request: &'a Request, schema: &'a Schema, candidates: &[Candidat
         layers: Vec::new(),
         findings: Vec::new(),
         blocked: Vec::new(),
+        broken: false,
         variables: BTreeMap::new(),
         warnings: Vec::new(),
     };
@@ -84,7 +87,10 @@ impl Sources<'_> {
 
     fn fault(&mut self, index: usize, faults: Vec<Fault>) {
         for fault in faults {
-            self.blocked.push(fault.path.clone());
+            // What has no key says nothing about any other.
+            if !fault.path.0.is_empty() {
+                self.blocked.push(fault.path.clone());
+            }
             self.findings.push(Finding::of(index, fault));
         }
     }
@@ -103,23 +109,21 @@ impl Sources<'_> {
                 String::new()
             }
         };
-        let mut variables = match dotenv::parse(&text, &|name| environment.get(name).cloned()) {
-            Ok(dotenv) => dotenv.values,
-            Err(errors) => {
-                // Its values are as good as secrets: only the line's number is shown.
-                let text = blank(&text);
-                let faults = errors.into_iter().map(|error| Fault {
-                    path: KeyPath::default(),
-                    span: line_span(&text, error.line),
-                    message: error.invalid.message,
-                    help: error.invalid.help,
-                });
-                let faults = faults.collect();
-                let source = Source::File { shown: self.shown(&path), path, profile: None };
-                self.push(Layer { source, text: text.into(), root: Node::table() }, faults);
-                BTreeMap::new()
-            }
-        };
+        let (dotenv, errors) = dotenv::parse_all(&text, &|name| environment.get(name).cloned());
+        let mut variables = dotenv.values;
+        if !errors.is_empty() {
+            // Its values are as good as secrets: only the line's number is shown.
+            let text = blank(&text);
+            let faults = errors.into_iter().map(|error| Fault {
+                path: KeyPath::default(),
+                span: line_span(&text, error.line),
+                message: error.invalid.message,
+                help: error.invalid.help,
+            });
+            let faults = faults.collect();
+            let source = Source::File { shown: self.shown(&path), path, profile: None };
+            self.push(Layer { source, text: text.into(), root: Node::table() }, faults);
+        }
         variables.extend(environment.iter().map(|(name, value)| (name.clone(), value.clone())));
         variables
     }
@@ -158,8 +162,10 @@ impl Sources<'_> {
 
     /// The profiles asked for, and by what.
     fn profiles(&self) -> (Vec<String>, &'static str) {
-        if !self.request.profiles.is_empty() {
-            return (self.request.profiles.clone(), "--profile");
+        // Empty = unset, as for every variable.
+        let flags: Vec<String> = self.request.profiles.iter().filter(|name| !name.is_empty()).cloned().collect();
+        if !flags.is_empty() {
+            return (flags, "--profile");
         }
         let names = self.request.environment.get(PROFILE).map(String::as_str).unwrap_or_default();
         (names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect(), PROFILE)
@@ -231,9 +237,11 @@ impl Sources<'_> {
                 help: Some("save the file as UTF-8".to_owned()),
             };
             self.push(Layer { source, text, root: Node::table() }, vec![fault]);
+            self.broken = true;
             return None;
         }
         let (mut root, errors) = document::parse(&text);
+        as_written(self.schema, self.schema.root(), &mut root, &text);
         let text = masked(&text, &root);
         if !errors.is_empty() {
             let faults = errors.into_iter().map(|error| Fault {
@@ -244,6 +252,7 @@ impl Sources<'_> {
             });
             let faults = faults.collect();
             self.push(Layer { source, text, root: Node::table() }, faults);
+            self.broken = true;
             return None;
         }
         let mut faults = check(self.schema, &mut root, true);
@@ -263,10 +272,11 @@ impl Sources<'_> {
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
-        self.blocked.push(KeyPath::default());
+        self.broken = true;
         self.findings.push(Finding {
             layer: None,
             span: 0..0,
+            path: KeyPath::default(),
             message: format!("{} can't be read: {error}", self.shown(path)),
             help: None,
         });

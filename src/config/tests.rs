@@ -9,6 +9,9 @@ use super::{
     *,
 };
 
+mod faults;
+mod secrets;
+
 /// A project in a folder of its own.
 struct Project {
     folder: tempfile::TempDir,
@@ -50,7 +53,7 @@ impl Project {
     }
 
     fn read(&self) -> Layered {
-        layered(&self.request).unwrap_or_else(|error| panic!("{error}"))
+        layered(&self.request).unwrap_or_else(|failure| panic!("{}", failure.error))
     }
 
     /// The value of a key as JSON.
@@ -64,7 +67,7 @@ impl Project {
     /// What a person reads.
     fn errors(&self) -> String {
         let text = match layered(&self.request) {
-            Err(error) => error.message,
+            Err(failure) => failure.error.message,
             Ok(layered) => {
                 assert!(!layered.findings.is_empty(), "there is no error");
                 report(&layered.merged.layers, layered.findings, false).message
@@ -693,8 +696,8 @@ fn shows_every_value_with_its_origin() {
     assert_eq!(loaded.why("targets.api.user").unwrap_err().message, "`targets.api.user` is not set");
     for (key, hint) in [
         ("targets.apo.image", "did you mean `targets.api.image`?"),
-        ("targets.apo.user", "`mcpmon config show --origin` lists what is"),
-        ("targets.web.image", "`mcpmon config show --origin` lists what is"),
+        ("targets.apo.user", "did you mean `targets.api.user`?"),
+        ("targets.web.image", "there is api"),
     ] {
         assert_eq!(loaded.why(key).unwrap_err().hint.as_deref(), Some(hint), "{key}");
     }

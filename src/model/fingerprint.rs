@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::ContainerSpec;
+use super::{
+    RunTarget,
+    secret::{MASK, looks_secret},
+};
 
 /// A field that differs between two specs, as text for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -29,17 +32,17 @@ pub fn config_hash<T: Serialize>(spec: &T) -> String {
 }
 
 /// The spec as it is kept in a label: JSON, each secret replaced by a fingerprint of it.
-pub fn remember(spec: &ContainerSpec) -> String {
-    masked(spec).to_string()
+pub fn remember(run: &RunTarget) -> String {
+    masked(run).to_string()
 }
 
 /// What differs between a remembered spec and the one asked for now. A label that can't be read
 /// (another version's) gives no fields: the hash alone then says that something differs.
-pub fn differences(remembered: &str, spec: &ContainerSpec) -> Vec<FieldChange> {
+pub fn differences(remembered: &str, run: &RunTarget) -> Vec<FieldChange> {
     let Ok(old) = serde_json::from_str::<Value>(remembered) else { return Vec::new() };
     let (mut old_fields, mut new_fields) = (BTreeMap::new(), BTreeMap::new());
     flatten(String::new(), &old, &mut old_fields);
-    flatten(String::new(), &masked(spec), &mut new_fields);
+    flatten(String::new(), &masked(run), &mut new_fields);
     let mut names: Vec<_> = old_fields.keys().chain(new_fields.keys()).cloned().collect();
     names.sort();
     names.dedup();
@@ -52,15 +55,36 @@ pub fn differences(remembered: &str, spec: &ContainerSpec) -> Vec<FieldChange> {
         .collect()
 }
 
-fn masked(spec: &ContainerSpec) -> Value {
-    let mut value = serde_json::to_value(spec).unwrap_or_default();
-    for (key, entry) in &spec.environment {
+fn masked(run: &RunTarget) -> Value {
+    let mut value = serde_json::to_value(&run.spec).unwrap_or_default();
+    hide(&mut value, &|text| run.secrets.hide_by(text, fingerprint));
+    for (key, entry) in &run.spec.environment {
         if entry.secret {
-            // Eight digits tell "changed" from "same", and are too few to find the secret by.
-            value["environment"][key] = Value::String(format!("*** ({})", digest(entry.value.as_bytes(), 4)));
+            value["environment"][key] = Value::String(fingerprint(&entry.value));
         }
     }
+    for (key, text) in run.spec.labels.iter().filter(|(key, _)| looks_secret(key)) {
+        value["labels"][key] = Value::String(fingerprint(text));
+    }
+    for (key, text) in run.spec.logging.iter().flat_map(|logging| &logging.options).filter(|(key, _)| looks_secret(key))
+    {
+        value["logging"]["options"][key] = Value::String(fingerprint(text));
+    }
     without_empty(value)
+}
+
+/// Eight digits tell "changed" from "same", and are too few to find the secret by.
+fn fingerprint(secret: &str) -> String {
+    format!("{MASK} ({})", digest(secret.as_bytes(), 4))
+}
+
+fn hide(value: &mut Value, shown: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = shown(text),
+        Value::Array(list) => list.iter_mut().for_each(|item| hide(item, shown)),
+        Value::Object(table) => table.values_mut().for_each(|value| hide(value, shown)),
+        _ => {}
+    }
 }
 
 /// What is empty says nothing, and a label is read by people too.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{ContainerSpec, settings::WatchSettings};
+use super::{ContainerSpec, secret::Secrets, settings::WatchSettings};
 
 /// One `mcpmon.toml`, resolved: the desired state.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +61,8 @@ pub struct RunTarget {
     pub build: Option<Build>,
     /// When its image is fetched or built.
     pub pull_policy: PullPolicy,
+    /// What of the spec's texts must not be shown, wherever it stands.
+    pub secrets: Secrets,
 }
 
 /// compose's `build`.

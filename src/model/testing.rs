@@ -54,7 +54,12 @@ pub fn spec(image: &str) -> ContainerSpec {
 pub fn target(name: &str, image: &str) -> Target {
     Target {
         name: name.into(),
-        kind: TargetKind::Run(Box::new(RunTarget { spec: spec(image), build: None, pull_policy: PullPolicy::Missing })),
+        kind: TargetKind::Run(Box::new(RunTarget {
+            spec: spec(image),
+            build: None,
+            pull_policy: PullPolicy::Missing,
+            secrets: super::secret::Secrets::default(),
+        })),
         depends_on: BTreeMap::new(),
         watch: WatchSettings {
             paths: Vec::new(),
@@ -109,7 +114,7 @@ pub fn container(target: &Target) -> ObservedContainer {
             (labels::PROJECT, "p"),
             (labels::TARGET, &target.name),
             (labels::CONFIG_HASH, &config_hash(&run.spec)),
-            (labels::CONFIG, &remember(&run.spec)),
+            (labels::CONFIG, &remember(run)),
         ]),
         state: State::Running,
         health: Health::None,

@@ -6,10 +6,13 @@ use std::{fs::File, io, path::Path, sync::Arc};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
+use super::private;
 use crate::error::{Error, Result};
 
 /// The events' name in the log. They are shown elsewhere, so stderr does not get them.
 pub const EVENTS: &str = "mcpmon::event";
+
+const OTHER: &str = "choose another one: log.file, MCPMON_LOG_FILE";
 
 /// Begins to log. `level` is one of the configuration's words; libraries are heard from `warn` on only.
 /// The process's first call counts; a later one changes nothing.
@@ -31,14 +34,22 @@ pub fn start(level: &str, file: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// Makes the file, and its folder; not the folders above: those are likely to be mistyped.
 fn open(path: &Path) -> Result<File> {
-    let made = match path.parent() {
-        Some(folder) => std::fs::create_dir_all(folder),
-        None => Ok(()),
+    let failed = |error: io::Error, hint: String| {
+        Error::failed(format!("the log file {} can't be written", path.display())).hint(hint).caused_by(error)
     };
-    made.and_then(|()| File::options().create(true).append(true).open(path)).map_err(|error| {
-        Error::failed(format!("the log file {} can't be written", path.display()))
-            .hint("choose another one: log.file, MCPMON_LOG_FILE")
-            .caused_by(error)
-    })
+    if let Some(folder) = path.parent() {
+        private::folder(folder, false).map_err(|error| match folder.parent() {
+            Some(above) if !above.exists() => {
+                let hint = format!(
+                    "there is no folder {}: make it, or choose another file (log.file, MCPMON_LOG_FILE)",
+                    above.display()
+                );
+                failed(error, hint)
+            }
+            _ => failed(error, OTHER.to_owned()),
+        })?;
+    }
+    private::append(path).map_err(|error| failed(error, OTHER.to_owned()))
 }

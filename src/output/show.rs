@@ -142,7 +142,7 @@ impl<O: Write, E: Write> Screen<O, E> {
             Some(live) if !pieces.is_empty() => live.aside(|| put(&pieces, out, err))?,
             _ => put(&pieces, out, err)?,
         }
-        if let Some(live) = &self.live {
+        if let Some(live) = &mut self.live {
             live.tick();
         }
         Ok(())
@@ -161,12 +161,21 @@ impl<O: Write, E: Write> Screen<O, E> {
                     live.begin(target, prefix, printable(cause, false));
                     return Ok(());
                 }
-                Event::ActionProgress { target, line, .. } => {
-                    live.progress(target, printable(line, false).replace('\t', " "));
+                Event::ActionProgress { target, action, line } => {
+                    // A creation may begin with a pull or a build.
+                    let prefix = format!("{} {}", self.words.name(target), doing(*action, self.err_paint));
+                    live.progress(target, prefix, printable(line, false).replace('\t', " "));
                     return Ok(());
                 }
-                Event::ActionDone { target, .. } | Event::ActionFailed { target, .. } => live.end(target),
-                Event::Stopped { .. } => live.clear(),
+                Event::ActionDone { target, .. } => live.end(target),
+                Event::ActionFailed { target, .. } => {
+                    live.end(target);
+                    live.went(target, false);
+                }
+                Event::Crashed { target, .. } | Event::ReloadFailed { target, .. } => live.went(target, false),
+                Event::Ready { target, .. } | Event::Reloaded { target, .. } => live.went(target, true),
+                // What goes on then is the end of it all.
+                Event::Stopping { .. } | Event::Stopped { .. } => live.clear(),
                 _ => {}
             }
         }

@@ -42,6 +42,14 @@ pub fn scope(project: &Project, names: &[String]) -> Result<Option<BTreeSet<Stri
     Ok(Some(scope))
 }
 
+/// The names of the targets that are meant by these: what [`scope`] says, or all there are.
+pub fn meant(project: &Project, names: &[String]) -> Vec<String> {
+    match scope(project, names) {
+        Ok(Some(scope)) => scope.into_iter().collect(),
+        _ => project.targets.keys().cloned().collect(),
+    }
+}
+
 /// What to do so that the engine has what the file asks for.
 pub fn plan(desired: &Project, observed: &Observed, situation: &Situation) -> Plan {
     let view = View { desired, observed, situation, one_shots: one_shots(desired) };
@@ -301,7 +309,7 @@ impl<'a> View<'a> {
             }
         }
         if container.labels.config_hash() != Some(hash) {
-            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), &run.spec);
+            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), run);
             let cause =
                 if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
             return replace(cause.into(), fields);

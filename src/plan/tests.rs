@@ -439,6 +439,8 @@ fn naming_targets_means_them_and_what_they_depend_on() {
     assert_eq!(scope(&desired, &[]), Ok(None));
     assert_eq!(scope(&desired, &["api".into()]), Ok(Some(BTreeSet::from(["api".into(), "db".into()]))));
     assert_eq!(scope(&desired, &["nope".into()]), Err("nope".into()));
+    assert_eq!(meant(&desired, &["api".into()]), ["api", "db"]);
+    assert_eq!(meant(&desired, &[]), ["api", "db", "web"]);
 }
 
 /// What the executor would do, done to the model.

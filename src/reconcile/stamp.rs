@@ -28,7 +28,7 @@ pub fn container(
         (PROJECT.into(), project.name.clone()),
         (TARGET.into(), target.into()),
         (CONFIG_HASH.into(), config_hash(&run.spec)),
-        (CONFIG.into(), remember(&run.spec)),
+        (CONFIG.into(), remember(run)),
         (CONFIG_FILE.into(), project.config_file.display().to_string()),
     ]);
     labels

@@ -93,6 +93,7 @@ fn resolves() {
         read: &|_: &Path| Ok(None),
         inputs: Vec::new(),
         warnings: Vec::new(),
+        secrets: mcpmon::model::secret::Secrets::default(),
     };
     let (settings, problems) = resolve(&file, &context);
     assert!(problems.is_empty(), "{problems:#?}");

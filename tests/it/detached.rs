@@ -126,6 +126,15 @@ fn volumes_stay_until_they_are_asked_for() {
     project.assert_nothing_left();
 }
 
+/// Waits until a killed process has ended: the signal's sender does not.
+fn ended(pid: u32) {
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while mcpmon::session::process::start_time(pid).is_some() {
+        assert!(std::time::Instant::now() < deadline, "process {pid} did not end");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn what_is_in_the_way_of_down_is_removed_too() {
     // A supervisor that was killed: its containers are nobody's, and down removes them all the same.
@@ -138,6 +147,7 @@ fn what_is_in_the_way_of_down_is_removed_too() {
     assert!(
         std::process::Command::new("kill").args(["-9", &keeper.to_string()]).status().expect("kill runs").success()
     );
+    ended(keeper);
     let ps = project.run(&["ps", "--format", "json"]).json();
     assert_eq!(ps[0]["owner"]["state"], "dead", "{ps:#}");
     let down = project.run(&["down", "--format", "json"]);

@@ -160,3 +160,24 @@ fn json_has_everything() {
     ]
     "#);
 }
+
+#[test]
+fn what_a_session_keeps_to_go_back_to_is_told_from_what_failed() {
+    let project = Project {
+        name: "acme".into(),
+        folder: "/acme".into(),
+        config_file: "/acme/mcpmon.toml".into(),
+        targets: BTreeMap::from([target("api", TargetKind::Compose(ComposeTarget::default()))]),
+        networks: BTreeMap::new(),
+        volumes: BTreeMap::new(),
+    };
+    let old = || container("api", State::Exited(Some(0)), Health::None, 1);
+    let new = || container("api", State::Running, Health::None, 2);
+    let states = |containers: &[ObservedContainer], verdict: &Verdict| -> Vec<String> {
+        rows(&project, containers, |_| verdict.clone()).into_iter().map(|row| row.state).collect()
+    };
+    let alive = Verdict::Owned { pid: 1 };
+    assert_eq!(states(&[old(), new()], &alive), ["kept", "running"]);
+    assert_eq!(states(&[old()], &alive), ["exited"]);
+    assert_eq!(states(&[old(), new()], &Verdict::Orphan(Reason::Dead(1))), ["exited", "running"]);
+}

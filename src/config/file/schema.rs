@@ -5,12 +5,16 @@ use serde_json::{Value, json};
 
 use super::File;
 
+/// What text with a variable in it looks like, as a `pattern`.
+pub const VARIABLE: &str = "\\$";
+
 /// The schema (draft 2020-12) that is checked in as `schemas/mcpmon.schema.json`. Tables that hold known keys have
 /// `additionalProperties: false`; their definitions are under `$defs`, by the names that
 /// [`super::compose_spec_key`] takes. The file itself is `$ref: "#"`.
 pub fn schema() -> Value {
     let settings = SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(without_null))
+        .with_transform(RecursiveTransform(with_variables))
         .with_transform(RecursiveTransform(with_free_keys))
         .with_transform(RecursiveTransform(with_appended_tables))
         .with_transform(RecursiveTransform(without_line_breaks));
@@ -39,6 +43,17 @@ fn without_null(schema: &mut Schema) {
                 table.entry(key).or_insert(value);
             }
         }
+    }
+}
+
+/// Where one of some words stands, text with a variable in it may stand as well: it is judged once it is filled in.
+fn with_variables(schema: &mut Schema) {
+    let table = schema.as_object().map_or(0, serde_json::Map::len);
+    // Nothing but the words: that is what this has put there.
+    if table > 1
+        && let Some(words) = schema.remove("enum")
+    {
+        schema.insert("anyOf".into(), json!([{ "enum": words }, { "type": "string", "pattern": VARIABLE }]));
     }
 }
 
@@ -92,5 +107,13 @@ mod tests {
             &json!({ "x-mine": 1, "targets": { "a": { "x-b": 1 } } })
         ));
         assert!(!jsonschema::draft202012::is_valid(&schema(), &json!({ "mine": 1 })));
+    }
+
+    #[test]
+    fn takes_variables_where_words_stand() {
+        for (policy, valid) in [("never", true), ("${POLICY:-missing}", true), ("nevr", false)] {
+            let file = json!({ "version": "${V}", "targets": { "a": { "image": "x", "pull_policy": policy } } });
+            assert_eq!(jsonschema::draft202012::is_valid(&schema(), &file), valid, "{policy}");
+        }
     }
 }

@@ -60,6 +60,12 @@ pub(super) fn run_target(
     let stdin_open = findings.flag(at, "stdin_open", target.stdin_open.as_ref());
     let grace = stop_grace_period(findings, at, target, surroundings);
     let restart = target.restart.as_ref().and_then(|text| findings.noted(at.key("restart"), restart::parse(text)));
+    if restart.is_some_and(|policy| policy != RestartPolicy::No) {
+        findings.warnings.push(format!(
+            "{}: the engine's restarts work against mcpmon's own, which know the file; leave restart out",
+            at.key("restart")
+        ));
+    }
     let spec = ContainerSpec {
         image,
         container_name: target.container_name.clone(),
@@ -95,7 +101,7 @@ pub(super) fn run_target(
         logging: target.logging.as_ref().map(logging),
         healthcheck: target.healthcheck.as_ref().map(|check| health::check(findings, &at.key("healthcheck"), check)),
     };
-    RunTarget { spec, build, pull_policy }
+    RunTarget { spec, build, pull_policy, secrets: findings.context.secrets.clone() }
 }
 
 /// The target's own, or the common one.

@@ -12,10 +12,9 @@ use crate::{
             target::{EnvFiles, Target as FileTarget},
         },
         problem::KeyPath,
-        secret::looks_secret,
         value::Invalid,
     },
-    model::EnvironmentValue,
+    model::{EnvironmentValue, secret::looks_secret},
 };
 
 pub(super) fn environment(
@@ -34,7 +33,7 @@ pub(super) fn environment(
         let value = value.or_else(|| findings.context.environment.get(&key).cloned());
         match value {
             Some(value) => {
-                let secret = looks_secret(&key);
+                let secret = looks_secret(&key) || findings.context.secrets.are_in(&value);
                 environment.insert(key, EnvironmentValue { value, secret });
             }
             None => {

@@ -12,7 +12,7 @@ use crate::config::{
         scalar::{Duration, Flag, Integer, Number, Scalar, Size},
     },
     nearest::did_you_mean,
-    problem::{KeyPath, Problem},
+    problem::{KeyPath, Problem, Segment},
     value::{self, Invalid},
 };
 
@@ -150,13 +150,34 @@ impl<'a> Findings<'a> {
 
     pub(super) fn paths(&mut self, at: &KeyPath, value: Option<&StringOr<String>>) -> Vec<PathBuf> {
         let strings = strings(at, value);
-        strings.into_iter().filter_map(|(at, text)| self.path(at, &text)).collect()
+        strings.into_iter().filter_map(|(at, text)| self.listed_path(at, &text)).collect()
+    }
+
+    /// A path in a list.
+    pub(super) fn listed_path(&mut self, at: KeyPath, text: &str) -> Option<PathBuf> {
+        if self.meant_to_append(&at, text, "./+") { None } else { self.path(at, text) }
+    }
+
+    /// The first item of a list that begins with `+`: in a variable that appends, in a file it would be a part of the name.
+    /// `plain`: how such a name is written if it is meant.
+    fn meant_to_append(&mut self, at: &KeyPath, text: &str, plain: &str) -> bool {
+        let rest = text.strip_prefix('+').filter(|rest| !rest.is_empty());
+        let first = !matches!(at.0.last(), Some(Segment::Index(index)) if *index > 0);
+        let Some(rest) = rest.filter(|_| first) else { return false };
+        let invalid = Invalid::new(format!("{text:?} begins with +")).help(format!(
+            "to append to the list below, write [\"+\", {rest:?}]; a name that begins with + is written \"{plain}{rest}\""
+        ));
+        self.problem(at.clone(), invalid);
+        true
     }
 
     /// Globs that compile.
     pub(super) fn globs(&mut self, at: &KeyPath, value: Option<&StringOr<String>>) -> Vec<String> {
         let mut globs = Vec::new();
         for (at, glob) in strings(at, value) {
+            if self.meant_to_append(&at, &glob, "[+]") {
+                continue;
+            }
             match GlobBuilder::new(glob.trim_start_matches('!')).literal_separator(true).build() {
                 Ok(_) if !glob.is_empty() => globs.push(glob),
                 Ok(_) => self.problem(at, Invalid::new("an empty glob matches nothing")),

@@ -153,7 +153,11 @@ fn long(
         mount.source = MountSource::Bind { path, create };
     } else {
         if let Some(key) = &long.source {
-            let name = resources.volume(key, used);
+            let name = if key.starts_with(['.', '/', '~']) {
+                Err(Invalid::new(format!("{key:?} is a path, not the name of a volume")).help("write type = \"bind\""))
+            } else {
+                resources.volume(key, used)
+            };
             mount.source = MountSource::Volume(findings.noted(at.key("source"), name)?);
         }
         let options = long.volume.clone().unwrap_or_default();

@@ -61,7 +61,7 @@ pub(super) fn target(
     used: &mut Used,
     published: &mut Vec<Published>,
 ) -> Option<Target> {
-    let kind = kind(findings, at, target)?;
+    let (kind, is_one) = kind(findings, at, target);
     belongs(findings, at, target, kind);
     let mcp = mcp(findings, at, target.mcp.as_ref(), surroundings.file);
     let has_build = target.build.is_some();
@@ -100,10 +100,11 @@ pub(super) fn target(
         }
     };
     let watch = WatchSettings { rules, ..surroundings.watch.clone() };
-    Some(Target { name: name.to_owned(), kind, depends_on, watch, update, mcp })
+    is_one.then(|| Target { name: name.to_owned(), kind, depends_on, watch, update, mcp })
 }
 
-fn kind(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget) -> Option<Kind> {
+/// The kind, and whether the target is of that kind: where it is of none or of several, its keys are judged all the same.
+fn kind(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget) -> (Kind, bool) {
     let container = target.image.is_some() || target.build.is_some();
     let kinds = [
         (container, Kind::Container, if target.image.is_some() { "image" } else { "build" }),
@@ -112,19 +113,19 @@ fn kind(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget) -> Optio
     ];
     let mut found = kinds.iter().filter(|(there, ..)| *there);
     match (found.next(), found.next()) {
-        (Some((_, kind, _)), None) => Some(*kind),
+        (Some((_, kind, _)), None) => (*kind, true),
         (None, _) => {
             let invalid = Invalid::new("the target does not say what it is").help(
                 "give it image or build (a container), compose (services of a compose project) or run (a command)",
             );
             findings.key_problem(at.clone(), invalid);
-            None
+            (Kind::Container, false)
         }
-        (Some((_, _, one)), Some((_, _, other))) => {
+        (Some((_, kind, one)), Some((_, _, other))) => {
             let invalid = Invalid::new(format!("a target can't have both {one} and {other}"))
                 .help("make two targets of it, or remove one of the keys");
             findings.key_problem(at.key(*other), invalid);
-            None
+            (*kind, false)
         }
     }
 }

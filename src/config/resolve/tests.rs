@@ -12,6 +12,7 @@ use crate::{
     },
     model::{
         ContainerSpec, RunTarget, Settings, TargetKind,
+        secret::Secrets,
         settings::WatchAction,
         target::{Condition, PullPolicy, UpdateOrder},
     },
@@ -56,6 +57,7 @@ fn outcome(text: &str) -> (Option<Settings>, Vec<Problem>) {
         read: &read,
         inputs: vec!["/work/My Project/mcpmon.toml".into()],
         warnings: Vec::new(),
+        secrets: Secrets::default(),
     };
     resolve(&file, &context)
 }

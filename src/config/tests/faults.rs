@@ -1,0 +1,131 @@
+//! Every fault at once: one does not hide the others.
+
+use super::*;
+
+/// The message of each error, in the order they are told.
+fn messages(project: &Project) -> Vec<String> {
+    project.load_errors().lines().filter_map(|line| line.strip_prefix("error: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_flag_that_is_no_key_hides_nothing() {
+    let text = "[targets.api]\nimage = 'a'\nports = ['1:99999']\n";
+    let project = Project::new(text).set(&["nonsense=1", "no equals"]).file("project/.env", "no name=1\n");
+    assert_eq!(
+        messages(&project),
+        [
+            "' ' can't be part of a variable's name",
+            "port 99999 is above 65535",
+            "unknown key `nonsense`",
+            "--set no equals: there is no `=`"
+        ]
+    );
+}
+
+#[test]
+fn the_good_lines_of_a_dotenv_file_count() {
+    let project = Project::new("[targets.api]\nimage = '${IMAGE:?set it}'\n").file("project/.env", "IMAGE=a\n1 2=\n");
+    assert_eq!(messages(&project), ["' ' can't be part of a variable's name"]);
+}
+
+#[test]
+fn a_target_without_a_kind_is_judged_all_the_same() {
+    let project = Project::new("[targets.api]\nimag = 'a'\nports = ['1:99999']\nstop_grace_period = '5'\n");
+    assert_eq!(
+        messages(&project),
+        ["unknown key `imag` in `targets.api`", "port 99999 is above 65535", "the duration \"5\" has no unit"]
+    );
+    let project = Project::new("[targets.api]\nports = ['1:99999']\n");
+    assert_eq!(messages(&project), ["the target does not say what it is", "port 99999 is above 65535"]);
+}
+
+#[test]
+fn a_table_in_braces_is_a_table() {
+    let project = Project::new(API).set(&["targets.api.environment={A=\"1\", B=\"x=y\"}"]);
+    assert_eq!(project.get("targets.api.environment"), r#"{"A":"1","B":"x=y"}"#);
+    let project = Project::new(API).variables(&[("MCPMON_TARGETS__API__ENVIRONMENT", "{A=\"1\"}")]);
+    assert_eq!(project.get("targets.api.environment"), r#"{"A":"1"}"#);
+}
+
+#[test]
+fn numbers_that_are_text_stay_as_written() {
+    let text = "[targets.api]\nenvironment = { A = 1.90, B = 0xff, C = 3000, D = 1.5, E = 1_000 }\n\
+                build = { context = '.', args = { RUST = 1.10 } }\ncpus = 0.50\nlabels.v = 1.0\n[profile.p.targets.api.labels]\nv = 2.0\n";
+    let project = || Project::new(text);
+    let environment = r#"{"A":"1.90","B":"0xff","C":3000,"D":1.5,"E":"1_000"}"#;
+    assert_eq!(project().get("targets.api.environment"), environment);
+    assert_eq!(project().get("targets.api.build.args.RUST"), "\"1.10\"");
+    assert_eq!(project().get("targets.api.labels.v"), "\"1.0\"");
+    assert_eq!(project().profiles(&["p"]).get("targets.api.labels.v"), "\"2.0\"");
+    assert_eq!(project().get("targets.api.cpus"), "0.5");
+    let project = project().set(&["targets.api.environment={ A = 1.80 }"]);
+    assert_eq!(project.get("targets.api.environment.A"), "\"1.80\"");
+}
+
+#[test]
+fn a_folder_is_no_file() {
+    for (named, shown) in [(".", "FOLDER/project"), ("..", "FOLDER/project/.."), ("sub/", "FOLDER/project/sub")] {
+        let project = Project::new(API).file("project/sub/x", "").variables(&[("MCPMON_CONFIG", named)]);
+        let message = project.errors();
+        assert_eq!(message, format!("MCPMON_CONFIG names {shown}, which is a folder"));
+    }
+}
+
+#[test]
+fn no_profile_is_none() {
+    let project = || Project::new("[targets.a]\nimage = 'a'\n[profile.ci]\nwatch.delay = '4s'").profiles(&[""]);
+    assert_eq!(project().get("watch.delay"), "\"100ms\"");
+    assert_eq!(project().variables(&[("MCPMON_PROFILE", "ci")]).get("watch.delay"), "\"4s\"");
+}
+
+#[test]
+fn what_is_likely_to_be_a_slip_is_said() {
+    let warnings = |text: &str| Project::new(text).load().settings.warnings;
+    assert_eq!(warnings("name = 'a'"), ["there are no targets: add [targets.NAME] with image or build"]);
+    assert!(warnings(&format!("{API}restart = 'no'")).is_empty());
+    let restart = warnings(&format!("{API}restart = 'always'"));
+    assert!(restart.len() == 1 && restart[0].starts_with("targets.api.restart: "), "{restart:?}");
+}
+
+#[test]
+fn a_first_item_that_begins_with_plus_is_a_slip() {
+    let text = "watch = { paths = ['+src'], ignore = ['+*.x', '+y'] }\n";
+    let errors = Project::new(text).load_errors();
+    assert!(errors.contains("write [\"+\", \"src\"]; a name that begins with + is written \"./+src\""), "{errors}");
+    assert!(errors.contains("\"[+]*.x\"") && errors.contains("2 errors"), "{errors}");
+    assert!(load(&Project::new("watch = { paths = ['+', 'src'], ignore = '[+]x' }\n").request).is_ok());
+}
+
+#[test]
+fn a_path_is_no_volume() {
+    let errors = Project::new(&format!("{API}volumes = [{{ type = 'volume', source = './x', target = '/x' }}]\n"));
+    let errors = errors.load_errors();
+    assert!(errors.contains("is a path, not the name of a volume") && errors.contains("type = \"bind\""), "{errors}");
+}
+
+#[test]
+fn why_speaks_of_what_is_not_set_and_of_targets_that_are_not_there() {
+    let loaded = Project::new(&format!("{API}[targets.'my.api']\nimage = 'b'\n")).load();
+    for (key, default) in [
+        ("targets.api.init", "true"),
+        ("targets.api.pull_policy", "\"missing\""),
+        ("targets.api.mcp.buffer", "what the file's own mcp table says"),
+        ("log.level", "what log.verbose asks for: \"info\" at 0"),
+    ] {
+        let why = loaded.why(key).unwrap();
+        assert_eq!(why.to_string(), format!("{key} is not set; default: {default}\n"));
+        assert_eq!(
+            (&why.to_json()[0]["value"], &why.to_json()[0]["default"]),
+            (&serde_json::Value::Null, &default.into())
+        );
+    }
+    for (key, hint) in [
+        ("targets.zz", "there is api, my.api"),
+        ("targets.apy.image", "did you mean `targets.api.image`?"),
+        ("targets.my.api.image", "did you mean `targets.\"my.api\".image`?"),
+    ] {
+        let error = loaded.why(key).unwrap_err();
+        assert!(error.message.starts_with("there is no target "), "{key}: {error}");
+        assert_eq!(error.hint.as_deref(), Some(hint), "{key}");
+    }
+}
