@@ -3,6 +3,7 @@
 //! until that one has read enough, and all the time into its log file.
 
 use std::{
+    collections::BTreeSet,
     fs::{File, Permissions},
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -76,7 +77,8 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
     let mut options = Options::detect(context.json());
     options.targets = meant(&settings.project, &args.targets);
     let shown = tokio::spawn(show(reports, options));
-    let mut held = None;
+    // Targets that could not be started, as far as was told.
+    let mut failing = BTreeSet::new();
     let code = loop {
         tokio::select! {
             ending = signals.next() => {
@@ -96,14 +98,21 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
                 }
                 Some(line) => match serde_json::from_str::<Event>(&line) {
                     Ok(event) => {
+                        let mut end = None;
                         match &event {
-                            Event::Started { .. } if !args.wait => break 0,
-                            Event::Settled { held: number, .. } => held = Some(*number),
+                            Event::ActionFailed { target, .. } | Event::Held { target, .. } => {
+                                failing.insert(target.clone());
+                            }
+                            Event::ActionDone { target, .. } | Event::Ready { target, .. } => {
+                                failing.remove(target);
+                            }
+                            Event::Started { .. } if !args.wait => end = Some(!failing.is_empty()),
+                            Event::Settled { held, .. } => end = Some(if args.wait { *held > 0 } else { !failing.is_empty() }),
                             _ => {}
                         }
                         reporter.report(event);
-                        if let Some(held) = held {
-                            break u8::from(args.wait && held > 0);
+                        if let Some(failed) = end {
+                            break u8::from(failed);
                         }
                     }
                     Err(_) => reporter.report(Event::Warning { message: line }),
