@@ -44,18 +44,18 @@ fn outcome(text: &str) -> (Option<Settings>, Vec<Problem>) {
     merge(&mut all, toml::from_str(text).unwrap_or_else(|error| panic!("{text}\n{error}")));
     let file: File = all.try_into().unwrap_or_else(|error| panic!("{text}\n{error}"));
     let read = |path: &Path| match path.to_str() {
-        Some("/work/My Project/.env") => Ok(Some("FROM_FILE=1\nLEVEL=file\nBLANK=$NOWHERE\n".to_owned())),
-        Some("/work/My Project/bad.env") => Ok(Some("A=1\nno name=2\n".to_owned())),
-        Some("/work/My Project/locked.env") => Err("permission denied".to_owned()),
+        Some("/srv/My Project/.env") => Ok(Some("FROM_FILE=1\nLEVEL=file\nBLANK=$NOWHERE\n".to_owned())),
+        Some("/srv/My Project/bad.env") => Ok(Some("A=1\nno name=2\n".to_owned())),
+        Some("/srv/My Project/locked.env") => Err("permission denied".to_owned()),
         _ => Ok(None),
     };
     let context = Context {
-        folder: "/work/My Project".into(),
-        config_file: "/work/My Project/mcpmon.toml".into(),
+        folder: "/srv/My Project".into(),
+        config_file: "/srv/My Project/mcpmon.toml".into(),
         home: Some("/home/me".into()),
         environment: BTreeMap::from([("HOST_KEY".to_owned(), "host".to_owned())]),
         read: &read,
-        inputs: vec!["/work/My Project/mcpmon.toml".into()],
+        inputs: vec!["/srv/My Project/mcpmon.toml".into()],
         warnings: Vec::new(),
         secrets: Secrets::default(),
     };
@@ -91,7 +91,7 @@ fn an_empty_file_has_every_default() {
     assert_eq!(settings.reconcile.interval, Duration::from_secs(30));
     assert_eq!(settings.reconcile.backoff.initial, Duration::from_millis(500));
     assert_eq!(settings.session.docker_timeout, Duration::from_secs(30));
-    assert_eq!(settings.session.extensions_dir, Path::new("/work/My Project/.mcpmon"));
+    assert_eq!(settings.session.extensions_dir, Path::new("/srv/My Project/.mcpmon"));
     assert_eq!(settings.session.log_level, "info");
     assert!(settings.session.cleanup && settings.reconcile.prune);
     assert!(settings.project.networks.is_empty(), "nobody needs one");
@@ -139,17 +139,17 @@ fn container_fields_by_compose_spec_names() {
         (
             "volumes = [\"./data:/data:ro\"]",
             "volumes",
-            r#"[{"source":{"bind":{"path":"/work/My Project/data","create":true}},"target":"/data","read_only":true,"nocopy":false}]"#,
+            r#"[{"source":{"bind":{"path":"/srv/My Project/data","create":true}},"target":"/data","read_only":true,"nocopy":false}]"#,
         ),
         (
             "volumes = [\"../up:/u\", \"~/q:/q\"]",
             "volumes",
-            r#"[{"source":{"bind":{"path":"/work/up","create":true}},"target":"/u","read_only":false,"nocopy":false},{"source":{"bind":{"path":"/home/me/q","create":true}},"target":"/q","read_only":false,"nocopy":false}]"#,
+            r#"[{"source":{"bind":{"path":"/srv/up","create":true}},"target":"/u","read_only":false,"nocopy":false},{"source":{"bind":{"path":"/home/me/q","create":true}},"target":"/q","read_only":false,"nocopy":false}]"#,
         ),
         (
             "volumes = [{ type = \"bind\", source = \"x\", target = \"/x\", bind = { create_host_path = false, propagation = \"rslave\" } }, \"/anonymous\"]",
             "volumes",
-            r#"[{"source":{"bind":{"path":"/work/My Project/x","create":false}},"target":"/x","read_only":false,"propagation":"rslave","nocopy":false},{"source":"anonymous","target":"/anonymous","read_only":false,"nocopy":false}]"#,
+            r#"[{"source":{"bind":{"path":"/srv/My Project/x","create":false}},"target":"/x","read_only":false,"propagation":"rslave","nocopy":false},{"source":"anonymous","target":"/anonymous","read_only":false,"nocopy":false}]"#,
         ),
         (
             "tmpfs = \"/t:size=64m\"\nvolumes = [{ type = \"tmpfs\", target = \"/m\", tmpfs = { size = \"1m\", mode = 1777 } }]",
@@ -223,7 +223,7 @@ fn builds() {
     };
     let run = target("[targets.Api]\nbuild = \"./server\"");
     assert_eq!(run.spec.image, "myproject-api");
-    assert_eq!(run.build.unwrap().context, Path::new("/work/My Project/server"));
+    assert_eq!(run.build.unwrap().context, Path::new("/srv/My Project/server"));
     let run = target(
         "[targets.Api]\nimage = \"localhost:5000/acme/api:Dev\"\npull_policy = \"build\"\n\
          [targets.Api.build]\ndockerfile = \"Dockerfile.dev\"\nargs = [\"HOST_KEY\", \"GONE\", \"A=1\"]",
@@ -231,7 +231,7 @@ fn builds() {
     assert_eq!(run.spec.image, "localhost:5000/acme/api:Dev");
     assert_eq!(run.pull_policy, PullPolicy::Build);
     let build = run.build.unwrap();
-    assert_eq!(build.context, Path::new("/work/My Project"));
+    assert_eq!(build.context, Path::new("/srv/My Project"));
     let args: Vec<_> = build.args.iter().map(|(key, value)| (key.as_str(), value.as_deref())).collect();
     assert_eq!(args, [("A", Some("1")), ("GONE", None), ("HOST_KEY", Some("host"))]);
 }
@@ -261,7 +261,7 @@ fn the_other_kinds_of_target() {
          [targets.local]\nrun = \"python 'my server.py'\"",
     );
     let TargetKind::Compose(compose) = &settings.project.targets["web"].kind else { panic!() };
-    assert_eq!(compose.file, [Path::new("/work/My Project/compose.yml")]);
+    assert_eq!(compose.file, [Path::new("/srv/My Project/compose.yml")]);
     assert_eq!(compose.overrides["services"]["web"]["environment"]["A"], "${B}");
     let TargetKind::Process(words) = &settings.project.targets["local"].kind else { panic!() };
     assert_eq!(words, &["python", "my server.py"]);
@@ -278,10 +278,10 @@ fn watching_swapping_and_order() {
     );
     let api = &settings.project.targets["api"];
     assert!(api.watch.auto);
-    assert_eq!(api.watch.paths, [Path::new("/work/My Project/src")]);
+    assert_eq!(api.watch.paths, [Path::new("/srv/My Project/src")]);
     assert_eq!(api.watch.extensions, ["rs", "py", "ts"]);
     assert_eq!(api.watch.rules[0].action, WatchAction::Rebuild);
-    assert_eq!(api.watch.rules[0].path, Path::new("/work/My Project/Cargo.lock"));
+    assert_eq!(api.watch.rules[0].path, Path::new("/srv/My Project/Cargo.lock"));
     assert_eq!(api.depends_on["db"], Condition::Healthy);
     assert_eq!(api.update.order, Some(UpdateOrder::StopFirst));
     assert_eq!((api.update.rollback, api.update.monitor), (false, Duration::from_secs(3)));
@@ -305,8 +305,8 @@ fn inputs_name_env_files_also_missing_ones() {
     let settings =
         settings("[targets.api]\nimage = \"a\"\nenv_file = [\".env\", { path = \"n.env\", required = false }]");
     let inputs: Vec<_> = settings.inputs.iter().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(inputs, ["/work/My Project/mcpmon.toml", "/work/My Project/.env", "/work/My Project/n.env"]);
-    assert_eq!(settings.warnings, ["/work/My Project/.env: the variable NOWHERE is not set; it is taken as blank"]);
+    assert_eq!(inputs, ["/srv/My Project/mcpmon.toml", "/srv/My Project/.env", "/srv/My Project/n.env"]);
+    assert_eq!(settings.warnings, ["/srv/My Project/.env: the variable NOWHERE is not set; it is taken as blank"]);
 }
 
 /// A target's keys, and what is said about them.
@@ -347,14 +347,14 @@ fn says_what_is_wrong_with_a_target() {
         ("pull_policy = \"mising\"", "targets.api.pull_policy: \"mising\" is not known for pull_policy"),
         ("pull_policy = \"build\"", "targets.api.pull_policy: pull_policy build needs a build"),
         ("command = \"a 'b\"", "targets.api.command: a quote is not closed"),
-        ("env_file = \"gone.env\"", "targets.api.env_file: the env file /work/My Project/gone.env is not there"),
+        ("env_file = \"gone.env\"", "targets.api.env_file: the env file /srv/My Project/gone.env is not there"),
         (
             "env_file = [\"bad.env\"]",
-            "targets.api.env_file[0]: /work/My Project/bad.env:2: ' ' can't be part of a variable's name",
+            "targets.api.env_file[0]: /srv/My Project/bad.env:2: ' ' can't be part of a variable's name",
         ),
         (
             "env_file = \"locked.env\"",
-            "targets.api.env_file: the env file /work/My Project/locked.env can't be read: permission denied",
+            "targets.api.env_file: the env file /srv/My Project/locked.env can't be read: permission denied",
         ),
         ("environment = [\"=x\"]", "targets.api.environment[0]: a name is missing, or holds ="),
         ("read_only = \"maybe\"", "targets.api.read_only: \"maybe\" is not a boolean"),
