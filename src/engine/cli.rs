@@ -1,5 +1,5 @@
 //! The docker CLI, for builds (BuildKit) and pulls (its logins and credential helpers).
-//! It gets the environment untouched, so that it means the same engine as [`connect`](super::connect).
+//! It gets the environment untouched, so that it means the same engine as [`super::connect`].
 //! It must not run anything else; containers are the API's business.
 
 use std::{

@@ -86,8 +86,8 @@ fn resolves() {
     // The example sets everything that the lowest layer does.
     let file: File = toml::from_str(EXAMPLE).expect("the file's types");
     let context = Context {
-        folder: "/work/acme".into(),
-        config_file: "/work/acme/mcpmon.toml".into(),
+        folder: "/srv/acme".into(),
+        config_file: "/srv/acme/mcpmon.toml".into(),
         home: None,
         environment: BTreeMap::new(),
         read: &|_: &Path| Ok(None),
