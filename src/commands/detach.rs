@@ -222,9 +222,7 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 
 /// The supervisor's log file, empty: `$XDG_STATE_HOME/mcpmon/<project>.log`.
 fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
-    let state = context.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-    let folder =
-        state.or_else(|| Some(context.home()?.join(".local/state"))).unwrap_or_else(std::env::temp_dir).join("mcpmon");
+    let folder = context.state_folder();
     let path = folder.join(format!("{project}.log"));
     let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {
         // One of an earlier version may be open to all.

@@ -76,10 +76,12 @@ impl EngineError {
             Self::Timeout { .. } => {
                 Some("MCPMON_DOCKER_TIMEOUT sets how long one engine call may take (milliseconds)".into())
             }
-            Self::NameTaken(_) => Some("remove or rename the other one, or choose another name".into()),
-            Self::PortTaken(_) => Some("stop what uses that port, or publish another one".into()),
+            Self::NameTaken(_) => {
+                Some("remove or rename the container that has the name, or set another container_name".into())
+            }
+            Self::PortTaken(_) => Some("publish another port, or end what listens there".into()),
             Self::ImageNotFound(_) => {
-                Some("check the image's name and tag; `docker login` where the registry wants one".into())
+                Some("check the image's name, log in with `docker login`, or add a `build`".into())
             }
             Self::NotFound(_) | Self::Command { .. } | Self::Other { .. } => None,
         }

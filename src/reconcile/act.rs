@@ -95,24 +95,11 @@ impl Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let mut failure = Self::new(error.to_string());
+        let mut failure = Self { hint: error.hint(), ..Self::new(error.to_string()) };
         match error {
-            EngineError::Unreachable { hint, .. } | EngineError::Denied { hint, .. } => {
-                failure.unreachable = true;
-                failure.hint = Some(hint);
-            }
+            EngineError::Unreachable { .. } | EngineError::Denied { .. } => failure.unreachable = true,
             EngineError::Command { output, .. } => failure.log = output,
-            EngineError::NameTaken(_) => {
-                failure.hint =
-                    Some("remove or rename the container that has the name, or set another container_name".into());
-            }
-            EngineError::PortTaken(_) => {
-                failure.hint = Some("publish another port, or end what listens there".into());
-            }
-            EngineError::ImageNotFound(_) => {
-                failure.hint = Some("check the image's name, log in with `docker login`, or add a `build`".into());
-            }
-            EngineError::Timeout { .. } | EngineError::NotFound(_) | EngineError::Other { .. } => {}
+            _ => {}
         }
         failure
     }
