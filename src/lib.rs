@@ -34,6 +34,7 @@ pub mod model;
 pub mod orphan;
 pub mod output;
 pub mod plan;
+pub mod proxy;
 pub mod reconcile;
 pub mod session;
 pub mod trigger;

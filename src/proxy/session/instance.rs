@@ -1,0 +1,120 @@
+//! One server as the session sees it.
+
+use std::{collections::HashMap, time::Instant};
+
+use super::client::Declared;
+use crate::proxy::{
+    frame::Frame,
+    lists::{Kind, Lists},
+    message::Id,
+};
+
+/// A server that was asked for and has not ended.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) phase: Phase,
+    pub(super) purpose: Purpose,
+    /// mcpmon's own requests that it has not answered.
+    pub(super) own: HashMap<Id, Own>,
+    pub(super) lists: Lists,
+    /// Lists of it that are being read.
+    pub(super) reading: usize,
+    /// What it sent before its handshake was done.
+    pub(super) held: Vec<Frame>,
+    /// What it declared.
+    pub(super) declared: Declared,
+    /// When it was asked for.
+    pub(super) asked: Instant,
+    /// When it ran.
+    pub(super) started: Option<Instant>,
+    /// It was told that no more will come.
+    pub(super) input_closed: bool,
+    /// Stop it, but keep it: it may be asked for again.
+    pub(super) keep: bool,
+}
+
+/// What it was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// There was none before.
+    First,
+    /// Files changed, at that time.
+    Reload(Instant),
+    /// The one before ended by itself.
+    Restart,
+    /// The new one did not come up: this is the old one again.
+    Again,
+}
+
+/// How far it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its image, its container, its start: what takes its time and is no fault of the server's.
+    Preparing,
+    /// Prepared; the old one must end first.
+    Prepared,
+    /// It runs, and has not answered the handshake.
+    Handshaking {
+        /// Must be ready by then.
+        deadline: Instant,
+    },
+    /// It answered; its lists are being read.
+    Listing {
+        /// Must be ready by then.
+        deadline: Instant,
+    },
+    /// It takes requests.
+    Serving {
+        /// Since when.
+        since: Instant,
+    },
+    /// It was replaced, and answers what it has.
+    Draining {
+        /// Must have answered by then.
+        deadline: Instant,
+    },
+    /// It was told to stop.
+    Stopping,
+}
+
+/// What an own request was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Own {
+    /// `initialize`, replayed.
+    Initialize,
+    /// `server/discover`.
+    Discover,
+    /// A list.
+    List(Kind),
+    /// What a new server has to be told; the client has seen an answer already.
+    Told,
+}
+
+impl Instance {
+    pub(super) fn new(phase: Phase, purpose: Purpose, asked: Instant) -> Self {
+        Self {
+            phase,
+            purpose,
+            own: HashMap::new(),
+            lists: Lists::default(),
+            reading: 0,
+            held: Vec::new(),
+            declared: Declared::default(),
+            asked,
+            started: None,
+            input_closed: false,
+            keep: false,
+        }
+    }
+
+    /// What it sends is for the client already.
+    pub(super) fn is_heard(&self) -> bool {
+        !matches!(self.phase, Phase::Preparing | Phase::Prepared | Phase::Handshaking { .. })
+    }
+
+    /// It can be written to, beyond the handshake.
+    pub(super) fn listens(&self) -> bool {
+        matches!(self.phase, Phase::Listing { .. } | Phase::Serving { .. } | Phase::Draining { .. })
+            && !self.input_closed
+    }
+}
