@@ -210,6 +210,11 @@ impl Session {
 
     fn client_cancels(&mut self, frame: Frame, id: &Id, now: Instant) {
         match self.client.requests.get(id).map(|pending| pending.at) {
+            // A subscription whose server is gone: nobody has to be told.
+            Some(At::Server(server)) if !self.instances.contains_key(&server) => {
+                self.client.requests.remove(id);
+                self.client.listens.remove(id);
+            }
             Some(At::Server(server)) => {
                 self.client.cancel(id);
                 self.out.push(Output::ToServer(server, frame));

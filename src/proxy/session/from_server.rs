@@ -27,7 +27,7 @@ impl Session {
         match message {
             Message::Response(response) => self.server_response(server, frame, &response, now),
             Message::Batch(parts) => self.server_batch(server, frame, &parts, now),
-            _ if !instance.is_heard() => {
+            _ if !instance.heard => {
                 let held: usize = instance.held.iter().map(Frame::len).sum();
                 instance.held.push(frame);
                 if held > self.options.buffer {
@@ -41,8 +41,9 @@ impl Session {
 
     /// What was held before the handshake is heard now.
     pub(super) fn hear(&mut self, server: ServerId, now: Instant) {
-        let held = self.instances.get_mut(&server).map(|instance| std::mem::take(&mut instance.held));
-        for frame in held.unwrap_or_default() {
+        let Some(instance) = self.instances.get_mut(&server) else { return };
+        instance.heard = true;
+        for frame in std::mem::take(&mut instance.held) {
             self.server_sent(server, frame, now);
         }
     }

@@ -19,7 +19,9 @@ pub(super) struct Instance {
     pub(super) lists: Lists,
     /// Lists of it that are being read.
     pub(super) reading: usize,
-    /// What it sent before its handshake was done.
+    /// What it sends is for the client: its handshake is done.
+    pub(super) heard: bool,
+    /// What it sent before that.
     pub(super) held: Vec<Frame>,
     /// What it declared.
     pub(super) declared: Declared,
@@ -98,6 +100,7 @@ impl Instance {
             own: HashMap::new(),
             lists: Lists::default(),
             reading: 0,
+            heard: false,
             held: Vec::new(),
             declared: Declared::default(),
             asked,
@@ -105,11 +108,6 @@ impl Instance {
             input_closed: false,
             keep: false,
         }
-    }
-
-    /// What it sends is for the client already.
-    pub(super) fn is_heard(&self) -> bool {
-        !matches!(self.phase, Phase::Preparing | Phase::Prepared | Phase::Handshaking { .. })
     }
 
     /// It can be written to, beyond the handshake.

@@ -335,6 +335,7 @@ impl Session {
         self.next = None;
         let Some(instance) = self.instances.get_mut(&new) else { return };
         instance.phase = Phase::Serving { since: now };
+        instance.heard = true;
         let (purpose, asked, started) = (instance.purpose, instance.asked, instance.started.unwrap_or(now));
         if let Some(kept) = self.reload.kept.take() {
             self.out.push(Output::Forget(kept));
