@@ -17,6 +17,7 @@
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
 //! | [`engine`] | the container engine behind a narrow trait | no |
 //! | [`watch`] | the file system's events | no |
+//! | [`process`] | a plain command as a child, stopped with all it started | no |
 //! | [`session`] | this process's identity, and signals | no |
 //! | [`reconcile`] | the loop: the one place where state changes | no |
 //! | [`output`] | what a person or a program reads of all this | no |
@@ -34,6 +35,7 @@ pub mod model;
 pub mod orphan;
 pub mod output;
 pub mod plan;
+pub mod process;
 pub mod proxy;
 pub mod reconcile;
 pub mod session;
