@@ -161,6 +161,34 @@ async fn dropped_without_a_stop_it_is_killed() {
 }
 
 #[tokio::test]
+async fn when_mcpmon_is_killed_its_server_reads_end_of_file() {
+    const NAME: &str = "process::tests::when_mcpmon_is_killed_its_server_reads_end_of_file";
+    const PIPE: &str = "PIPE_FOR_THE_SERVERS_PID";
+    if std::env::var_os(PIPE).is_some() {
+        // This is the mcpmon that is killed.
+        let _running = shell(&format!("echo $$ > \"${PIPE}\"; cat"));
+        return std::future::pending().await;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let pipe = folder.path().join("pid");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let mut killed = Command::new(std::env::current_exe().expect("this program"));
+    killed.args(["--exact", NAME]).env(PIPE, &pipe).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut killed = killed.spawn().expect("run");
+    let server = tokio::task::spawn_blocking(move || fs::read_to_string(pipe));
+    let server = timeout(DEADLINE, server).await.expect("in time").expect("no panic").expect("read");
+    let server = Pid::from_raw(server.trim().parse().expect("a number")).expect("a process id");
+    let hold = Hold::open(server).expect("open").expect("alive");
+    killed.kill().expect("kill");
+    killed.wait().expect("wait");
+    let ended = timeout(DEADLINE, hold.ended()).await;
+    if ended.is_err() {
+        rustix::process::kill_process_group(server, rustix::process::Signal::KILL).expect("kill what is left");
+    }
+    ended.expect("the server has ended").expect("wait");
+}
+
+#[tokio::test]
 async fn environment_is_handed_on_without_mcpmons_own() {
     const NAME: &str = "process::tests::environment_is_handed_on_without_mcpmons_own";
     if std::env::var_os("MCPMON_WATCH").is_none() {
