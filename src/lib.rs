@@ -16,6 +16,7 @@
 //! | [`trigger`] | file changes to "which target, which action", debounced | yes |
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
 //! | [`engine`] | the container engine behind a narrow trait | no |
+//! | [`detect`] | a command line to the files and folders its server is made of | but for one narrow edge |
 //! | [`watch`] | the file system's events | no |
 //! | [`process`] | a plain command as a child, stopped with all it started | no |
 //! | [`session`] | this process's identity, and signals | no |
@@ -29,6 +30,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod model;
