@@ -45,8 +45,6 @@ pub(super) const PERL: Language = Language { suffixes: &["pl", "pm"], manifests:
 
 pub(super) const LUA: Language = Language { suffixes: &["lua"], manifests: &[], also: &[] };
 
-pub(super) const SHELL: Language = Language { suffixes: &["sh", "bash"], manifests: &[], also: &[] };
-
 /// `toml`: each package of a workspace has a manifest, and the toolchain's settings are such files too.
 pub(super) const RUST: Language = Language { suffixes: &["rs", "toml"], manifests: &["Cargo.toml"], also: &[] };
 

@@ -17,7 +17,7 @@ pub(super) fn run(scene: &Scene<'_>, program: &str, arguments: &[String]) -> Roo
     let path = if is_path { Some(scene.at(program)) } else { scene.files.program(program) };
     // What is installed for all users is nobody's work in progress.
     let own = path.filter(|path| is_path || scene.home.is_some_and(|home| path.starts_with(home)) || has_tools(path));
-    let itself = own.map(|path| file(scene, path)).unwrap_or_default();
+    let itself = own.map(|path| file(scene, path, is_path)).unwrap_or_default();
     let source = source_argument(scene, arguments).unwrap_or_default();
     if !itself.is_empty() || !source.is_empty() {
         return Ok(itself.into_iter().chain(source).collect());
@@ -43,16 +43,17 @@ pub(super) fn source_argument(scene: &Scene<'_>, arguments: &[String]) -> Option
     })
 }
 
-/// A program's own file, and what its first line or its folder tells of it.
-fn file(scene: &Scene<'_>, path: PathBuf) -> Vec<Found> {
+/// A program's own file, and what its folder tells of it; for one that was named by its path also what its first line
+/// tells (one found in `PATH` is installed, not edited).
+fn file(scene: &Scene<'_>, path: PathBuf, is_path: bool) -> Vec<Found> {
     let mut found = Vec::new();
     if let Some(folder) = above(&path, &[".venv", "venv"]) {
         found.extend(scene.project(folder, &PYTHON));
     } else if let Some(folder) = above(&path, &["node_modules"]) {
         found.extend(scene.project(folder, &TYPESCRIPT));
-    } else if let Some(language) = of_file(&path) {
+    } else if let Some(language) = of_file(&path).filter(|_| is_path) {
         found.extend(scene.script(&path, language));
-    } else if let Some(words) = first_line(scene, &path) {
+    } else if is_path && let Some(words) = first_line(scene, &path) {
         let script = known(scene, &words[0], &words[1..]);
         found.extend(script.into_iter().flatten().flatten());
     }

@@ -1,20 +1,23 @@
 //! Shells: scripts, and lines of several commands. It does not expand anything: a word with a variable in it names no
 //! file.
 
+use std::path::Path;
+
 use super::{
     Found,
     command::command,
-    language,
     options::{Options, Style},
     scene::{Roots, Scene, join},
     wrapper::assignments,
 };
 
+/// Words of the shell's own in front of a command.
+const KEYWORDS: &[&str] = &["!", "{", "do", "else", "if", "then", "while"];
+
 /// Commands that don't run a server.
 const BUILT_IN: &[&str] = &[
-    "[", "[[", ".", ":", "{", "}", "cat", "cd", "do", "done", "echo", "else", "esac", "export", "false", "fi", "if",
-    "mkdir", "printf", "pwd", "set", "sleep", "source", "test", "then", "trap", "true", "ulimit", "umask", "unset",
-    "wait", "while",
+    "[", "[[", ".", ":", "}", "cat", "cd", "done", "echo", "esac", "export", "false", "fi", "mkdir", "printf", "pwd",
+    "set", "sleep", "source", "test", "trap", "true", "ulimit", "umask", "unset", "wait",
 ];
 
 /// `sh script.sh`, `sh -c 'line'`.
@@ -24,10 +27,7 @@ pub(super) fn run(scene: &Scene<'_>, arguments: &[String]) -> Roots {
         return line(scene, text);
     }
     let Some(script) = options.rest.first() else { return Err("the shell is given no script".to_owned()) };
-    let path = scene.at(script);
-    let is_source = path.extension().is_some_and(|suffix| language::SHELL.suffixes.iter().any(|own| suffix == *own));
-    let reason = if is_source { "the shell script" } else { "the script" };
-    Ok(vec![Found { path, suffixes: &[], reason: reason.to_owned() }])
+    Ok(vec![Found { path: scene.at(script), suffixes: &[], reason: "the shell script".to_owned() }])
 }
 
 /// All that a line's commands are made of; an error when none of them is known.
@@ -40,18 +40,26 @@ pub(super) fn each(scene: &Scene<'_>, text: &str) -> Vec<Roots> {
     let mut scene = scene.clone();
     let mut roots = Vec::new();
     for words in commands(text) {
-        if let [first, folder, ..] = words.as_slice()
+        let keywords = words.iter().take_while(|word| KEYWORDS.contains(&word.as_str())).count();
+        let words = &words[keywords..];
+        if let [first, folder, ..] = words
             && first == "cd"
         {
             scene = scene.inside(Some(folder));
         }
-        let (scene, words) = assignments(scene.clone(), &words);
-        match words.first() {
-            Some(first) if !BUILT_IN.contains(&first.as_str()) => roots.push(command(&scene, words)),
-            _ => {}
+        let (scene, words) = assignments(scene.clone(), words);
+        if words.first().is_some_and(|first| !BUILT_IN.contains(&first.as_str())) {
+            roots.push(command(&scene, words).and_then(without_variables));
         }
     }
     roots
+}
+
+/// What a shell would have put something else for is no file's name.
+fn without_variables(mut found: Vec<Found>) -> Roots {
+    let is_plain = |path: &Path| !path.as_os_str().as_encoded_bytes().iter().any(|byte| b"$`*?".contains(byte));
+    found.retain(|found| is_plain(&found.path));
+    if found.is_empty() { Err("the shell's line names its files by variables".to_owned()) } else { Ok(found) }
 }
 
 /// A line's simple commands, without redirections. What is not closed is left out.

@@ -289,6 +289,9 @@ fn programs_and_their_wrappers() {
             ("plain", "op run --env-file x -- python server.py", "plain[py]"),
             ("", "sh -c 'cd plain && exec python server.py 2>/dev/null'", "plain[py]"),
             ("plain", "bash -lc 'A=b python server.py; node server.js'", "plain[py] plain[js]"),
+            ("", "bash -c 'if cd plain; then python server.py; fi'", "plain[py]"),
+            ("plain", "sh -c 'exec python \"$(dirname \"$0\")/server.py\"'", ""),
+            ("plain", "sh -c 'python $HERE/server.py; node server.js'", "plain[js]"),
             ("plain", "sh -c 'echo hello'", ""),
             ("plain", "sh -c 'not closed", ""),
         ]
