@@ -16,7 +16,9 @@
 //! | [`trigger`] | file changes to "which target, which action", debounced | yes |
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
 //! | [`engine`] | the container engine behind a narrow trait | no |
+//! | [`detect`] | a command line to the files and folders its server is made of | but for one narrow edge |
 //! | [`watch`] | the file system's events | no |
+//! | [`process`] | a plain command as a child, stopped with all it started | no |
 //! | [`session`] | this process's identity, and signals | no |
 //! | [`reconcile`] | the loop: the one place where state changes | no |
 //! | [`output`] | what a person or a program reads of all this | no |
@@ -28,12 +30,14 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod model;
 pub mod orphan;
 pub mod output;
 pub mod plan;
+pub mod process;
 pub mod proxy;
 pub mod reconcile;
 pub mod session;

@@ -18,7 +18,8 @@
 //!    `.dockerignore` leaves of it) → rebuild, because the running image can't have the change otherwise;
 //!    elsewhere → restart. Where a bind mount and the build context overlap, the nearer folder decides, and on a
 //!    tie the bind mount: the container sees the change already, and a rebuild on each save would be slow. Who
-//!    wants the rebuild writes a `develop.watch` rule.
+//!    wants the rebuild writes a `develop.watch` rule. A target that is a plain command has neither; `auto` means the
+//!    files its command line names ([`Rules::watch_command`]), and a change restarts it.
 //!
 //! `.gitignore` counts for 3, from the repository's top (without a repository: from the project's folder) down. What
 //! `auto` found is not watched when `.gitignore` excludes it as a whole (a server's data folder, say: its own writes

@@ -94,13 +94,13 @@ impl TargetRules {
         if relative.as_os_str().is_empty() {
             // The root itself: a file that was named, or a folder that went away. Who runs in it is told by a restart.
             return match root.origin {
-                Origin::Named | Origin::BuildFile => true,
+                Origin::Named | Origin::BuildFile | Origin::Command => true,
                 Origin::Bind | Origin::Context => !is_input && !self.git_excludes(root, path, entry, ignores),
             };
         }
         !is_input
-            && !is_noise(relative)
-            && (entry == Entry::Folder || self.has_extension(path))
+            && !root.is_noise(relative)
+            && (entry == Entry::Folder || self.has_extension(root, path))
             && !self.is_ignored(path, &root.path, entry)
             && !self.git_excludes(root, path, entry, ignores)
             && !(root.origin == Origin::Context && self.docker_excludes(path, ignores))
@@ -135,6 +135,7 @@ impl TargetRules {
                 let Ok(relative) = folder.strip_prefix(&root.path) else { return false };
                 let docker_excludes = || root.origin == Origin::Context && self.docker_excludes_folder(folder, ignores);
                 wanted_below(&root.path, relative)
+                    && (relative.as_os_str().is_empty() || !root.is_noise(relative))
                     && !self.git_excludes(root, folder, Entry::Folder, ignores)
                     && !docker_excludes()
             })
@@ -142,7 +143,7 @@ impl TargetRules {
 
     fn git_excludes(&self, root: &Root, path: &Path, entry: Entry, ignores: &Ignores) -> bool {
         let scope = match root.origin {
-            Origin::Named => GitScope::Below(&root.path),
+            Origin::Named | Origin::Command => GitScope::Below(&root.path),
             Origin::Bind | Origin::Context => GitScope::Whole,
             Origin::BuildFile => return false,
         };
@@ -175,12 +176,12 @@ impl TargetRules {
         })
     }
 
-    fn has_extension(&self, path: &Path) -> bool {
+    fn has_extension(&self, root: &Root, path: &Path) -> bool {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        self.extensions.is_empty()
-            || self
-                .extensions
-                .iter()
-                .any(|suffix| name.strip_suffix(suffix.as_str()).is_some_and(|stem| stem.ends_with('.')))
+        let ends = |suffix: &str| name.strip_suffix(suffix).is_some_and(|stem| stem.ends_with('.'));
+        if !self.extensions.is_empty() {
+            return self.extensions.iter().any(|suffix| ends(suffix));
+        }
+        root.suffixes.is_empty() || root.suffixes.iter().any(|suffix| ends(suffix))
     }
 }

@@ -7,6 +7,26 @@ use std::path::{Component, Path};
 /// merely runs (a Python server with its source mounted would otherwise reload itself for ever).
 const FOLDERS: &[&str] = &[".git", ".hg", ".svn", ".jj", "__pycache__"];
 
+/// Folders that tools fill: dependencies, environments, builds and caches.
+const MADE: &[&str] = &[
+    "node_modules",
+    "bower_components",
+    "target",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".eggs",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".gradle",
+    ".next",
+    ".turbo",
+    ".yarn",
+    "site-packages",
+];
+
 /// Files editors and file managers make around a save.
 const FILES: &[&str] = &[
     "4913",      // vim tests whether it may write here
@@ -44,6 +64,12 @@ pub fn is_noise(relative: &Path) -> bool {
         }
     }
     false
+}
+
+/// Whether a path below a watched root (given relative to it) lies in what tools fill. A person who mounts or names such
+/// a folder means it; nobody means it who only starts a program beside it.
+pub fn is_made(relative: &Path) -> bool {
+    relative.components().any(|component| component.as_os_str().to_str().is_some_and(|name| MADE.contains(&name)))
 }
 
 fn is_noise_file(name: &str) -> bool {

@@ -9,7 +9,10 @@ use std::{
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
-use super::Dockerignore;
+use super::{
+    Dockerignore,
+    noise::{is_made, is_noise},
+};
 use crate::model::{
     Project, Settings, Target, TargetKind,
     settings::{WatchAction, WatchRule},
@@ -60,6 +63,19 @@ pub struct TargetRules {
 pub(super) struct Root {
     pub(super) path: PathBuf,
     pub(super) origin: Origin,
+    /// Suffixes of the files that count, without dots, unless `watch.extensions` names others; empty = all.
+    pub(super) suffixes: &'static [&'static str],
+}
+
+impl Root {
+    fn new(path: PathBuf, origin: Origin) -> Self {
+        Self { path, origin, suffixes: &[] }
+    }
+
+    /// Whether what lies there (relative to the root) never counts.
+    pub(super) fn is_noise(&self, relative: &Path) -> bool {
+        is_noise(relative) || (self.origin == Origin::Command && is_made(relative))
+    }
 }
 
 /// Why a root is watched.
@@ -73,6 +89,8 @@ pub(super) enum Origin {
     Context,
     /// A Dockerfile or its ignore file, by `auto`.
     BuildFile,
+    /// What a command line's server is made of, by `auto`.
+    Command,
 }
 
 /// One `develop.watch` rule, compiled.
@@ -115,6 +133,17 @@ impl Rules {
     /// The targets' rules, by name.
     pub fn targets(&self) -> &[TargetRules] {
         &self.targets
+    }
+
+    /// Watches a file, or the files with these suffixes in a folder, for a target that is a plain command. Folders that
+    /// are made by tools ([`is_made`](super::noise::is_made)) don't count in it. The path must not be a too wide one.
+    pub fn watch_command(&mut self, target: &str, path: &Path, suffixes: &'static [&'static str]) {
+        let root = Root { suffixes, ..Root::new(tidy(path), Origin::Command) };
+        for rules in self.targets.iter_mut().filter(|rules| rules.target == target) {
+            if !rules.roots.contains(&root) {
+                rules.roots.push(root.clone());
+            }
+        }
     }
 
     /// Everything to watch: folders with all below them, and files, missing ones too.
@@ -169,14 +198,14 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
 
     let mut wanted: Vec<Root> = Vec::new();
     if watch.auto {
-        wanted.extend(binds.iter().map(|path: &PathBuf| Root { path: path.clone(), origin: Origin::Bind }));
+        wanted.extend(binds.iter().map(|path: &PathBuf| Root::new(path.clone(), Origin::Bind)));
         if let Some(context) = &build {
-            wanted.push(Root { path: context.path.clone(), origin: Origin::Context });
+            wanted.push(Root::new(context.path.clone(), Origin::Context));
             let files = context.files.iter();
-            wanted.extend(files.map(|path| Root { path: path.clone(), origin: Origin::BuildFile }));
+            wanted.extend(files.map(|path| Root::new(path.clone(), Origin::BuildFile)));
         }
     }
-    wanted.extend(watch.paths.iter().map(|path| Root { path: tidy(path), origin: Origin::Named }));
+    wanted.extend(watch.paths.iter().map(|path| Root::new(tidy(path), Origin::Named)));
 
     let mut roots: Vec<Root> = Vec::new();
     for root in wanted {
@@ -231,6 +260,7 @@ impl Origin {
             Self::Bind => "the bind mount of",
             Self::Context => "the build context",
             Self::BuildFile => "the build file",
+            Self::Command => "the command's",
         }
     }
 }
@@ -321,6 +351,11 @@ fn breadth(path: &Path, home: Option<&Path>) -> Breadth {
     } else {
         Breadth::Fine
     }
+}
+
+/// Whether a folder holds far more than a server's code: the machine's own, or one that holds many projects.
+pub fn is_too_wide(path: &Path, home: Option<&Path>) -> bool {
+    !matches!(breadth(path, home), Breadth::Fine)
 }
 
 /// The path without `.` and `..`, as the watcher will see it in events. By text alone: `..` behind a link is rare
