@@ -189,6 +189,23 @@ fn structured_content_that_is_too_large_is_left_out_with_an_error() {
     assert_eq!((&shown["structuredContent"], shown.get("isError")), (&json!({"a": 1}), None));
 }
 
+/// What another implementation of the protocol makes of it.
+#[test]
+fn clients_understand_it() {
+    let (_root, mut results) = results(1000);
+    let content = json!([{"type": "image", "data": "A".repeat(9_000_000), "mimeType": "image/png"}, {"type": "text", "text": "x".repeat(9000)}]);
+    let shown = call(&mut results, &json!({"content": content, "structuredContent": {"a": "x".repeat(9000)}}));
+    let parsed: rmcp::model::CallToolResult = serde_json::from_value(shown.clone()).unwrap();
+    assert_eq!((parsed.content.len(), parsed.is_error), (4, Some(true)));
+    assert!(matches!(&parsed.content[2], rmcp::model::ContentBlock::ResourceLink(_)), "{parsed:?}");
+    let uri = link(&shown);
+    for uri in [format!("{uri}?page=2"), format!("{uri}/structuredContent")] {
+        let page = read(&mut results, &uri);
+        let parsed: rmcp::model::ReadResourceResult = serde_json::from_value(page["result"].clone()).unwrap();
+        assert_eq!(parsed.contents.len(), 2, "{page}");
+    }
+}
+
 #[test]
 fn a_client_of_an_older_version_gets_no_links() {
     let (_root, mut results) = results(1000);
