@@ -21,6 +21,7 @@
 //! | [`process`] | a plain command as a child, stopped with all it started | no |
 //! | [`session`] | this process's identity, and signals | no |
 //! | [`reconcile`] | the loop: the one place where state changes | no |
+//! | [`extension`] | named units beside a stdio session: results that are too large, … | files at its edge |
 //! | [`output`] | what a person or a program reads of all this | no |
 //! | [`commands`] | one file per command; wiring only | no |
 //!
@@ -33,6 +34,7 @@ pub mod config;
 pub mod detect;
 pub mod engine;
 pub mod error;
+pub mod extension;
 pub mod model;
 pub mod orphan;
 pub mod output;

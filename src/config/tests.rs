@@ -642,6 +642,9 @@ fn shows_every_value_with_its_origin() {
     on_reload = "drain"        # default
     startup_timeout = "60s"    # default
 
+    [mcp.extensions]
+    results = true  # default
+
     [reconcile]
     interval = "30s"       # default
     on_drift = "recreate"  # default

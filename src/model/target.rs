@@ -145,8 +145,17 @@ pub struct McpSettings {
     pub on_reload: OnReload,
     /// Bytes held for the client during a reload.
     pub buffer: u64,
-    /// The largest result handed to the client, in tokens (bytes / 4).
+    /// The largest result handed to the client, in tokens (bytes / 4); at least 1.
     pub max_output_tokens: u64,
+    /// Which extensions a session has.
+    pub extensions: ExtensionSettings,
+}
+
+/// `[targets.NAME.mcp.extensions]`: what is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExtensionSettings {
+    /// Results that are too large are kept and handed out in pages.
+    pub results: bool,
 }
 
 /// How an MCP server speaks.

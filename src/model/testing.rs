@@ -8,7 +8,7 @@ use super::{
     labels,
     observed::ObservedResource,
     spec::{NetworkAttachment, RestartPolicy},
-    target::{McpSettings, NetworkSpec, OnReload, PullPolicy, UpdateConfig},
+    target::{ExtensionSettings, McpSettings, NetworkSpec, OnReload, PullPolicy, UpdateConfig},
 };
 
 /// A container of that image in the project's default network, everything else as it comes.
@@ -77,6 +77,7 @@ pub fn target(name: &str, image: &str) -> Target {
             on_reload: OnReload::Drain,
             buffer: 1 << 20,
             max_output_tokens: 25_000,
+            extensions: ExtensionSettings { results: true },
         },
     }
 }

@@ -16,7 +16,7 @@ use mcpmon::{
         OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings,
         settings::BackoffSettings,
         spec::Logging,
-        target::{McpSettings, OnReload, Target, TargetKind, UpdateConfig},
+        target::{ExtensionSettings, McpSettings, OnReload, Target, TargetKind, UpdateConfig},
     },
     output::{Event, Paint, Reporter, follow::tail},
 };
@@ -48,6 +48,7 @@ fn settings(project: &str, targets: &[&str]) -> Settings {
                 on_reload: OnReload::Drain,
                 buffer: 0,
                 max_output_tokens: 0,
+                extensions: ExtensionSettings { results: true },
             },
         };
         ((*name).to_owned(), target)

@@ -7,7 +7,7 @@ use crate::{
     model::{
         labels::TARGET,
         settings::WatchSettings,
-        target::{ComposeTarget, McpSettings, OnReload, Target, UpdateConfig},
+        target::{ComposeTarget, ExtensionSettings, McpSettings, OnReload, Target, UpdateConfig},
     },
     orphan::Reason,
 };
@@ -33,6 +33,7 @@ fn target(name: &str, kind: TargetKind) -> (String, Target) {
             on_reload: OnReload::Drain,
             buffer: 0,
             max_output_tokens: 0,
+            extensions: ExtensionSettings { results: true },
         },
     };
     (name.to_owned(), target)

@@ -22,7 +22,9 @@ use crate::{
         Target, TargetKind, WatchSettings,
         settings::{WatchAction, WatchRule},
         spec::Port,
-        target::{ComposeTarget, Condition, McpSettings, OnReload, Transport, UpdateConfig, UpdateOrder},
+        target::{
+            ComposeTarget, Condition, ExtensionSettings, McpSettings, OnReload, Transport, UpdateConfig, UpdateOrder,
+        },
     },
 };
 
@@ -184,8 +186,23 @@ fn mcp(findings: &mut Findings<'_>, at: &KeyPath, own: Option<&Mcp>, file: &File
     let buffer = findings.needed(at, "buffer", value.is_some(), buffer);
     let (at, value) = layer!(max_output_tokens);
     let max_output_tokens = findings.integer(at, "max_output_tokens", value);
+    if max_output_tokens == Some(0) {
+        let invalid = Invalid::new("no result fits into 0 tokens")
+            .help("to hand on results of any size: mcp.extensions.results = false");
+        findings.problem(at.key("max_output_tokens"), invalid);
+    }
     let max_output_tokens = findings.needed(at, "max_output_tokens", value.is_some(), max_output_tokens);
-    McpSettings { transport, startup_timeout, on_reload, buffer, max_output_tokens }
+    let extensions = extensions(findings, [(&own.0, own.1), (&all.0, all.1)]);
+    McpSettings { transport, startup_timeout, on_reload, buffer, max_output_tokens, extensions }
+}
+
+/// The target's own `mcp.extensions`, and the file's where it is silent.
+fn extensions(findings: &mut Findings<'_>, layers: [(&KeyPath, &Mcp); 2]) -> ExtensionSettings {
+    let results = |mcp: &Mcp| mcp.extensions.as_ref().and_then(|extensions| extensions.results.clone());
+    let [own, all] = layers.map(|(at, mcp)| (at.key("extensions"), results(mcp)));
+    let (at, value) = if own.1.is_some() { own } else { all };
+    let results = findings.flag(&at, "results", value.as_ref());
+    ExtensionSettings { results: findings.needed(&at, "results", value.is_some(), results) }
 }
 
 fn update_config(findings: &mut Findings<'_>, at: &KeyPath, update: &FileUpdateConfig) -> UpdateConfig {

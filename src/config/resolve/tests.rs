@@ -98,6 +98,13 @@ fn an_empty_file_has_every_default() {
 }
 
 #[test]
+fn a_target_may_differ_in_its_extensions() {
+    let text = "[mcp.extensions]\nresults = false\n[targets.a]\nimage = \"a\"\n[targets.b]\nimage = \"b\"\nmcp.extensions.results = true";
+    let targets = settings(text).project.targets;
+    assert_eq!((targets["a"].mcp.extensions.results, targets["b"].mcp.extensions.results), (false, true));
+}
+
+#[test]
 fn a_target_has_every_default() {
     let settings = settings("[targets.api]\nimage = \"acme/api\"");
     let target = &settings.project.targets["api"];
@@ -108,6 +115,7 @@ fn a_target_has_every_default() {
     assert!(target.update.rollback && target.update.order.is_none());
     assert_eq!(target.mcp.startup_timeout, Duration::from_mins(1));
     assert_eq!((target.mcp.buffer, target.mcp.max_output_tokens), (1 << 20, 25_000));
+    assert!(target.mcp.extensions.results);
     let spec = spec("");
     assert!(spec.init && !spec.stdin_open && !spec.tty);
     assert_eq!(spec.stop_grace_period, Duration::from_secs(10));
@@ -398,6 +406,8 @@ fn says_what_is_wrong_with_a_target() {
         ),
         ("mcp.transport = \"htpp\"", "targets.api.mcp.transport: \"htpp\" is not known for transport"),
         ("mcp.max_output_tokens = -1", "targets.api.mcp.max_output_tokens: -1 is out of range for max_output_tokens"),
+        ("mcp.max_output_tokens = 0", "targets.api.mcp.max_output_tokens: no result fits into 0 tokens"),
+        ("mcp.extensions.results = \"maybe\"", "targets.api.mcp.extensions.results: \"maybe\" is not a boolean"),
         ("extra_hosts = [\"a\"]", "targets.api.extra_hosts[0]: \"a\" names no address"),
         ("extra_hosts = [\"a=b\"]", "targets.api.extra_hosts[0]: \"b\" is not an address for the host \"a\""),
         ("build = \"https://example.com/x.git\"", "targets.api.build: the build context is not a folder"),
