@@ -15,6 +15,7 @@
 //! | [`plan`] | desired and observed to an ordered list of actions and holds | yes |
 //! | [`trigger`] | file changes to "which target, which action", debounced | yes |
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
+//! | [`docker_line`] | a docker command line as typed, and with labels put in | yes |
 //! | [`engine`] | the container engine behind a narrow trait | no |
 //! | [`watch`] | the file system's events | no |
 //! | [`session`] | this process's identity, and signals | no |
@@ -28,6 +29,7 @@
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod docker_line;
 pub mod engine;
 pub mod error;
 pub mod model;
