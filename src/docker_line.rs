@@ -15,6 +15,7 @@
 //! | [`options`] | which options there are, and which take a value |
 //! | `scan` | options as docker's flag library reads them |
 //! | `values` | the forms that values have: mounts, ports |
+//! | [`engine`] | which engine the line means |
 //! | [`argv`] | the line again, with mcpmon's own put in |
 //! | [`label_file`] | a `--label-file` without mcpmon's keys |
 
@@ -31,6 +32,7 @@ use self::{
 use crate::model::labels;
 
 pub mod argv;
+pub mod engine;
 pub mod label_file;
 pub mod options;
 mod scan;
@@ -78,6 +80,9 @@ pub struct ContainerLine {
     verb_at: usize,
     /// How many words stand before the command (`run`, or `container` of `container run`).
     command_at: usize,
+    program: Program,
+    /// The options before the command.
+    global: Vec<Given>,
     given: Vec<Given>,
 
     /// What it does.
@@ -167,7 +172,9 @@ pub fn parse_with(line: &[OsString], more: &Options) -> DockerLine {
     };
     match scan(line, verb_at + 1, &with_more(Options::container(program, verb))) {
         Ok((given, image_at)) => ContainerLine::read(line, (command_at, verb_at, image_at), verb, given)
-            .map_or(DockerLine::PassThrough, |line| DockerLine::Container(Box::new(line))),
+            .map_or(DockerLine::PassThrough, |line| {
+                DockerLine::Container(Box::new(ContainerLine { program, global, ..line }))
+            }),
         Err(Unreadable::Malformed) => DockerLine::PassThrough,
         Err(Unreadable::Unknown(option)) => DockerLine::UnknownOption { option, help: help(&line[..=verb_at]) },
     }
@@ -191,6 +198,8 @@ impl ContainerLine {
             line: line.to_vec(),
             verb_at,
             command_at,
+            program: Program::Docker,
+            global: Vec::new(),
             verb,
             interactive: false,
             tty: false,

@@ -14,6 +14,10 @@ pub enum Kind {
     Unreachable,
     /// The configuration has errors (exit 78).
     Config,
+    /// A program to be run is there and can't be run (exit 126, as env(1) has it).
+    NotExecutable,
+    /// A program to be run was not found (exit 127).
+    NotFound,
     /// Ended by a signal (exit 128 + its number).
     Signal(u8),
 }
@@ -26,6 +30,8 @@ impl Kind {
             Self::Usage => 64,
             Self::Unreachable => 69,
             Self::Config => 78,
+            Self::NotExecutable => 126,
+            Self::NotFound => 127,
             Self::Signal(number) => 128 + number,
         }
     }
