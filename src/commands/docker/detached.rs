@@ -52,7 +52,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         tokio::join!(to_end(&session, &mut caught, false), watcher.set(Arc::clone(&rules), std::iter::empty()));
     let (status, asked) = ran?;
     if !status.success() {
-        leave(&session, &mut caught).await;
+        leave(&session, Some(status), &mut caught).await;
         return Ok(exit_code(status));
     }
     let engine = session.connect().await?;
@@ -221,9 +221,7 @@ impl Follow {
             let path = first_path.map(|path| self.shown(&path)).unwrap_or_default();
             self.reporter.report(Event::FilesChanged { target, path, count, action: ActionKind::Restart });
             let began = Instant::now();
-            let gone = self.down && matches!(self.engine.inspect(&self.container.id).await, Ok(None));
-            self.down = false;
-            if gone {
+            if std::mem::take(&mut self.down) && self.is_gone().await? {
                 self.run_again(caught).await?;
                 self.restarted(began, Ok(()));
                 continue;
@@ -232,6 +230,14 @@ impl Follow {
             self.restarts.spawn(async move { (began, engine.restart(&id, grace).await) });
         }
         Ok(())
+    }
+
+    /// Whether it can't be started again; waits for the end of a removal that has begun.
+    async fn is_gone(&self) -> Result<bool> {
+        if self.session.line.remove {
+            self.engine.remove(&self.container.id).await?;
+        }
+        Ok(self.engine.inspect(&self.container.id).await?.is_none())
     }
 
     /// The engine removed it when it ended (`--rm`): the line makes another one.
@@ -279,7 +285,7 @@ impl Follow {
         let code = match over {
             Over::Ended => {
                 self.followers.finish(LAST_LOGS).await;
-                leave(&self.session, caught).await;
+                leave(&self.session, None, caught).await;
                 return Ok(self.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or_default());
             }
             Over::Asked(cause, code) => {

@@ -29,14 +29,14 @@ pub(super) async fn run(session: Session) -> Result<u8> {
                 hand_on(&docker, child, signal);
                 // The terminal has gone: nobody is there any more who could end what does not hear that signal.
                 if signal == Signal::HUP {
-                    leave(&session, &mut caught).await;
+                    leave(&session, None, &mut caught).await;
                     // Gone already, or about to be: it has nothing left to wait for.
                     let _ = docker.start_kill();
                 }
             }
         }
     };
-    leave(&session, &mut caught).await;
+    leave(&session, Some(status), &mut caught).await;
     Ok(exit_code(status))
 }
 
@@ -102,8 +102,8 @@ pub(super) fn exit_code(status: ExitStatus) -> u8 {
 }
 
 /// Stops and removes what still runs, and what `--rm` should have removed. What has ended otherwise stays, as it does
-/// without mcpmon.
-pub(super) async fn leave(session: &Session, caught: &mut Caught) {
+/// without mcpmon. `status`: how the CLI ended, if it did.
+pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught: &mut Caught) {
     if !session.settings.session.cleanup {
         return;
     }
@@ -114,6 +114,8 @@ pub(super) async fn leave(session: &Session, caught: &mut Caught) {
     };
     let (engine, containers) = match left.await {
         Ok(found) => found,
+        // The CLI came to its own end, and told what it knows of the container's.
+        Err(_) if status.is_some_and(|status| status.code().is_some()) => return,
         Err(error) => {
             let why = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
             return warn(format!(
