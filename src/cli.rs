@@ -1,15 +1,19 @@
 //! The command line as clap reads it. Flags have no default values: defaults live in the lowest
 //! configuration layer alone, so that a variable is never hidden by a flag nobody typed.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// `mcpmon`: runs MCP servers in containers, reloads them when files are saved, leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(name = "mcpmon", version = crate::VERSION, about, max_term_width = 100, args_conflicts_with_subcommands = false)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
-                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal.")]
+#[command(
+    after_help = "mcpmon docker run … (podman as well) runs the line as typed, and leaves nothing of it behind; with -d \
+                        it follows the container and restarts it when mounted files are saved.\n\n\
+                        Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
+                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal."
+)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -84,6 +88,9 @@ pub enum Command {
     /// Look at the resolved configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Any other word: a command line of its own (`docker run …`). From that word on nothing is mcpmon's flag.
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
 }
 
 /// Flags of `up` and `plan` that change what is watched.

@@ -4,6 +4,7 @@ pub mod cleanup;
 pub mod config;
 pub mod context;
 pub mod detach;
+pub mod docker;
 pub mod down;
 pub mod events;
 pub mod logs;
@@ -13,14 +14,12 @@ pub mod restart;
 pub mod up;
 
 use std::{
+    ffi::{OsStr, OsString},
     io::{Write, stderr, stdout},
     process::ExitCode,
 };
 
-use clap::{
-    CommandFactory, Parser,
-    error::{ContextKind, ContextValue, ErrorKind},
-};
+use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use self::context::Context;
 use crate::{
@@ -45,9 +44,6 @@ pub fn main() -> ExitCode {
         }),
         Err(error) => {
             let _ = error.print();
-            if let Some(hint) = not_yet(&error) {
-                let _ = writeln!(stderr(), "{hint}");
-            }
             match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
                 _ => Kind::Usage.exit_code(),
@@ -58,15 +54,21 @@ pub fn main() -> ExitCode {
 }
 
 /// Commands that are announced and not there yet.
-const NOT_YET: &[&str] = &["run", "docker", "init", "setup", "doctor", "completions", "man"];
+const NOT_YET: &[&str] = &["run", "init", "setup", "doctor", "completions", "man"];
 
-/// What is worth saying beside clap's own words: the command is known, only not to this version.
-fn not_yet(error: &clap::Error) -> Option<String> {
-    match error.get(ContextKind::InvalidSubcommand)? {
-        ContextValue::String(typed) if NOT_YET.contains(&typed.as_str()) => {
-            Some(format!("`mcpmon {typed}` is announced, but not in this version yet: `mcpmon help` lists what is"))
-        }
-        _ => None,
+/// A word that is no command of mcpmon's, and no program it knows how to run.
+fn unknown_command(word: &OsStr) -> Error {
+    let word = word.to_string_lossy();
+    let error = Error::usage(format!("mcpmon has no command `{word}`"));
+    if NOT_YET.contains(&&*word) {
+        return error
+            .hint(format!("`mcpmon {word}` is announced, but not in this version yet: `mcpmon help` lists what is"));
+    }
+    let commands = Cli::command();
+    match nearest(&word, commands.get_subcommands().map(clap::Command::get_name)) {
+        Some(nearest) => error.hint(format!("did you mean `mcpmon {nearest}`?")),
+        None => error
+            .hint("`mcpmon help` lists the commands; running any program is announced, but not in this version yet"),
     }
 }
 
@@ -82,17 +84,28 @@ fn run(cli: Cli) -> Result<u8> {
             return Ok(Kind::Usage.exit_code());
         }
     };
+    if let Command::External(words) = command {
+        return match words.first() {
+            Some(program) if docker::is_meant(program) => docker::run(cli.global, &words),
+            program => Err(unknown_command(program.map(OsString::as_os_str).unwrap_or_default())),
+        };
+    }
     let context = Context::new(cli.global)?;
     if let Command::Config(command) = &command {
         let request = context.request(&WatchArgs::default());
         return config::run(command, &request, context.format(), &mut stdout().lock());
     }
+    in_runtime(dispatch(&context, command))
+}
+
+/// Runs what waits.
+fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     // One thread is enough for all the waiting there is; the work is the engine's.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Error::failed("the runtime can't be started").caused_by(error))?;
-    let result = runtime.block_on(dispatch(&context, command));
+    let result = runtime.block_on(work);
     // Nothing that is still in the background is worth waiting for.
     runtime.shutdown_background();
     result
@@ -130,6 +143,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
             let request = context.request(&WatchArgs::default());
             config::run(&command, &request, context.format(), &mut stdout())
         }
+        // Taken before: some of them want no runtime.
+        Command::External(words) => Err(unknown_command(words.first().map(OsString::as_os_str).unwrap_or_default())),
     }
 }
 
@@ -148,15 +163,21 @@ mod tests {
 
     #[test]
     fn what_is_announced_is_told_from_what_is_mistyped() {
-        let hint = |line: &str| not_yet(&Cli::try_parse_from(line.split(' ')).unwrap_err());
-        for line in ["mcpmon run api", "mcpmon docker run -i --rm x", "mcpmon init"] {
-            assert!(hint(line).is_some_and(|hint| hint.contains("not in this version yet")), "{line}");
+        let hint = |word: &str| unknown_command(OsStr::new(word)).hint.expect("a hint");
+        for word in NOT_YET {
+            assert!(hint(word).contains("not in this version yet"), "{word}");
+            assert!(Cli::command().find_subcommand(word).is_none(), "{word} is there: take it off the list");
         }
-        for line in ["mcpmon upp", "mcpmon up --nope", "mcpmon runn"] {
-            assert_eq!(hint(line), None, "{line}");
-        }
-        for name in NOT_YET {
-            assert!(Cli::command().find_subcommand(name).is_none(), "{name} is there: take it off the list");
-        }
+        assert_eq!(hint("upp"), "did you mean `mcpmon up`?");
+        assert!(hint("python").starts_with("`mcpmon help` lists the commands"));
+    }
+
+    #[test]
+    fn from_the_first_other_word_on_nothing_is_mcpmons_flag() {
+        let cli = Cli::try_parse_from("mcpmon -v docker run --help -v /a:/b --config x".split(' ')).expect("it parses");
+        assert_eq!((cli.global.verbose, cli.global.config), (1, None));
+        let Some(Command::External(words)) = cli.command else { panic!("docker") };
+        assert_eq!(words.join(OsStr::new(" ")), "docker run --help -v /a:/b --config x");
+        assert_eq!(Cli::try_parse_from(["mcpmon", "up", "--nope"]).unwrap_err().kind(), ErrorKind::UnknownArgument);
     }
 }

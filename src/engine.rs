@@ -49,6 +49,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn start(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Asks it to stop, kills it after `grace`; returns when it has ended.
     fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Stops it as [`Self::stop`] does, then starts it; one that the engine removes when it ends stays.
+    fn restart(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
     /// Kills it; one that is not running is fine.
     fn kill(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Removes it with its anonymous volumes, killing it when it still runs; returns when it is gone.

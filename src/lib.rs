@@ -15,12 +15,14 @@
 //! | [`plan`] | desired and observed to an ordered list of actions and holds | yes |
 //! | [`trigger`] | file changes to "which target, which action", debounced | yes |
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
+//! | [`docker_line`] | a docker command line as typed, and with labels put in | yes |
 //! | [`engine`] | the container engine behind a narrow trait | no |
 //! | [`detect`] | a command line to the files and folders its server is made of | but for one narrow edge |
 //! | [`watch`] | the file system's events | no |
 //! | [`process`] | a plain command as a child, stopped with all it started | no |
 //! | [`session`] | this process's identity, and signals | no |
 //! | [`reconcile`] | the loop: the one place where state changes | no |
+//! | [`proxy`] | the stdio session: between an MCP client and the servers that come and go | its core |
 //! | [`extension`] | named units beside a stdio session: results that are too large, … | files at its edge |
 //! | [`output`] | what a person or a program reads of all this | no |
 //! | [`commands`] | one file per command; wiring only | no |
@@ -32,6 +34,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod detect;
+pub mod docker_line;
 pub mod engine;
 pub mod error;
 pub mod extension;

@@ -1,6 +1,7 @@
 //! This process's identity, what it can say about other processes, and how it is told to end.
 //! It must not know containers.
 
+pub mod forward;
 pub mod host;
 pub mod process;
 pub mod record;

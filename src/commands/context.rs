@@ -83,6 +83,7 @@ impl Context {
             set: global.set.clone(),
             strict: global.strict,
             colour: Paint::stderr().is_on(),
+            without_project: false,
         }
     }
 

@@ -76,6 +76,7 @@ pub fn discover(request: &Request) -> Discovered {
     };
     let (project, searched) = match named {
         Some(path) => (Some(request.folder.join(path)), Vec::new()),
+        None if request.without_project => (None, Vec::new()),
         None => search(&request.folder),
     };
     if let Some(path) = project {

@@ -50,6 +50,8 @@ pub struct Request {
     pub strict: bool,
     /// Colour the diagnostics.
     pub colour: bool,
+    /// Do without a project's file (and its `.env`) unless one is named: for commands that bring their own target.
+    pub without_project: bool,
 }
 
 /// A configuration without faults.
@@ -152,8 +154,11 @@ pub(super) struct Layered {
 /// Reads every layer and merges them. An error: there is nothing to merge; other faults are in the result.
 pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
     let discovered = discover(request);
-    let project = found(request, &discovered)?;
-    let folder = project.path.parent().unwrap_or(&request.folder).to_owned();
+    let project = match discovered.project() {
+        None if request.without_project => request.folder.join(FILE_NAME),
+        _ => found(request, &discovered)?.path.clone(),
+    };
+    let folder = project.parent().unwrap_or(&request.folder).to_owned();
     let schema = Schema::of_file();
     let sources = sources::read(request, schema, &discovered.candidates, &folder);
     let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
@@ -175,7 +180,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
         .extend(filled.unset.into_iter().map(|name| format!("the variable {name} is not set; it is taken as blank")));
     let inputs = discovered.candidates.iter().map(|candidate| candidate.path.clone());
     let context = Context {
-        config_file: project.path.clone(),
+        config_file: project,
         home: request.home.clone(),
         inputs: inputs.chain([folder.join(DOTENV)]).collect(),
         environment: variables,

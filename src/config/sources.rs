@@ -60,7 +60,8 @@ pub fn read<'a>(request: &'a Request, schema: &'a Schema, candidates: &[Candidat
         variables: BTreeMap::new(),
         warnings: Vec::new(),
     };
-    let variables = sources.variables(folder);
+    let project = candidates.iter().any(|candidate| candidate.role == Role::Project);
+    let variables = if project { sources.variables(folder) } else { request.environment.clone() };
     let lookup = |name: &str| variables.get(name).cloned();
     sources.defaults();
     sources.files(candidates, &lookup);

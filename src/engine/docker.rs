@@ -90,6 +90,10 @@ impl Engine for Docker {
         self.stop_container(id, grace).await
     }
 
+    async fn restart(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        self.restart_container(id, grace).await
+    }
+
     async fn kill(&self, id: &str) -> EngineResult<()> {
         self.kill_container(id).await
     }

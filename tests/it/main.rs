@@ -5,6 +5,8 @@ mod cleanup;
 mod config_example;
 mod config_like_compose;
 mod detached;
+mod docker_lines;
+mod docker_options;
 mod dockerignore;
 mod engine_errors;
 mod engine_fields;

@@ -6,7 +6,7 @@ use bollard::{
     models::NetworkConnectRequest,
     query_parameters::{
         CreateContainerOptions, KillContainerOptions, RemoveContainerOptions, RenameContainerOptions,
-        StopContainerOptions,
+        RestartContainerOptions, StopContainerOptions,
     },
 };
 use tokio::time::Instant;
@@ -161,6 +161,19 @@ impl Docker {
         let stopped =
             wire::limited(operation, limit, self.client().stop_container(id, Some(options)), self.place()).await;
         already(stopped)
+    }
+
+    pub(super) async fn restart_container(&self, id: &str, grace: Duration) -> EngineResult<()> {
+        let seconds = i32::try_from(whole_seconds(grace)).unwrap_or(i32::MAX);
+        let options = RestartContainerOptions { t: Some(seconds), signal: None };
+        // Two calls' worth of work: a stop and a start.
+        let limit = Duration::from_secs(seconds.unsigned_abs().into()).saturating_add(self.call_limit() * 2);
+        let operation = &format!("restarting container {}", short(id));
+        let restarted = self.client().restart_container(id, Some(options));
+        match wire::limited(operation, limit, restarted, self.place()).await {
+            Err(EngineError::PortTaken(message)) => Err(EngineError::PortTaken(self.with_holder(message).await)),
+            other => other,
+        }
     }
 
     pub(super) async fn kill_container(&self, id: &str) -> EngineResult<()> {

@@ -1,0 +1,178 @@
+//! What a line that makes a container needs besides itself: the settings (no `mcpmon.toml` needed), the labels, and
+//! the engine that the line means.
+
+use std::{collections::BTreeMap, ffi::OsString, path::Path, time::Duration};
+
+use tokio::process::Command;
+
+use super::{cannot_run, private_folder::PrivateFolder, warn};
+use crate::{
+    cli::WatchArgs,
+    commands::context::Context,
+    config::{Override, load},
+    docker_line::{ContainerLine, Injected, label_file},
+    engine::{Engine, docker::Docker},
+    error::{Error, Result},
+    model::{
+        ObservedContainer, Owner, Settings, TargetKind,
+        labels::SESSION,
+        spec::{Mount, MountSource},
+    },
+    output::log,
+    session,
+};
+
+/// Variables that are about a project's targets, or choose within its file.
+const OF_PROJECTS: [&str; 2] = ["MCPMON_TARGETS__", "MCPMON_PROFILE"];
+
+/// One run of a line.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The line.
+    pub(super) line: ContainerLine,
+    /// Who makes the container.
+    pub(super) owner: Owner,
+    /// What the container is called in what is shown; the one target of the settings.
+    pub(super) name: String,
+    /// Watch settings, time limits, clean-up. Its target has the line's bind mounts.
+    pub(super) settings: Settings,
+    /// How long the container has to stop.
+    pub(super) grace: Duration,
+    injected: Injected,
+    environment: BTreeMap<String, String>,
+    /// Holds copies of label files.
+    _folder: Option<PrivateFolder>,
+}
+
+impl Session {
+    /// Reads the settings, and says what is worth a warning.
+    pub(super) fn new(context: &Context, line: ContainerLine) -> Result<Self> {
+        let name = shown_name(&line);
+        let mut settings = settings(context, &name)?;
+        for message in settings.warnings.drain(..) {
+            warn(message);
+        }
+        for label in &line.dropped_labels {
+            warn(format!("the label {label} is left out: keys that begin with mcpmon. are mcpmon's own"));
+        }
+        let default_grace = add_binds(&mut settings, &name, context, &line);
+        let grace = line.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
+        let owner = session::new();
+        let mut labels = settings.session.labels.clone();
+        labels.extend(owner.labels());
+        let (label_files, folder) = label_files(context, &line)?;
+        Ok(Self {
+            grace: grace.unwrap_or(default_grace),
+            injected: Injected { labels, label_files, ..Injected::default() },
+            environment: context.environment.clone(),
+            _folder: folder,
+            line,
+            owner,
+            name,
+            settings,
+        })
+    }
+
+    /// The CLI with the line as it is run.
+    pub(super) fn command(&self) -> Command {
+        let argv = self.line.argv(&self.injected);
+        let mut command = Command::new(self.line.program());
+        command.args(argv.iter().skip(1));
+        command
+    }
+
+    /// Starts the CLI.
+    pub(super) fn spawn(&self, command: &mut Command) -> Result<tokio::process::Child> {
+        command.spawn().map_err(|error| cannot_run(self.line.program(), error))
+    }
+
+    /// Connects to the engine that the line means.
+    pub(super) async fn connect(&self) -> Result<Docker> {
+        let is_root = rustix::process::geteuid().is_root();
+        let environment = self
+            .line
+            .engine_environment(&self.environment, is_root)
+            .map_err(|error| Error::failed("the engine's API can't be found").caused_by(error))?;
+        Ok(Docker::connect(&environment, self.settings.session.docker_timeout).await?)
+    }
+
+    /// The containers that this session made: by label, so that no other can be meant.
+    pub(super) async fn containers(&self, engine: &Docker) -> Result<Vec<ObservedContainer>> {
+        Ok(engine.list(&[(SESSION, Some(&self.owner.session.to_string()))]).await?)
+    }
+}
+
+/// The settings as they are without a project, with one target of that name.
+fn settings(context: &Context, name: &str) -> Result<Settings> {
+    let mut request = context.request(&WatchArgs::default());
+    request.without_project = true;
+    request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+    let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    // The image is the line's business: the target is there for what is watched.
+    request.overrides.extend([
+        Override { flag: name.to_owned(), key: key(&["targets", name, "image"]), values: vec!["image".to_owned()] },
+        Override { flag: name.to_owned(), key: key(&["name"]), values: vec!["docker".to_owned()] },
+    ]);
+    let settings = load(&request)?.settings;
+    log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
+    Ok(settings)
+}
+
+/// Gives the target the line's bind mounts, for the watcher; gives the grace period of the settings.
+fn add_binds(settings: &mut Settings, name: &str, context: &Context, line: &ContainerLine) -> Duration {
+    let target = settings.project.targets.get_mut(name).map(|target| &mut target.kind);
+    let Some(TargetKind::Run(run)) = target else { return Duration::from_secs(10) };
+    run.spec.volumes.extend(line.binds.iter().map(|bind| Mount {
+        source: MountSource::Bind { path: context.folder.join(&bind.source), create: false },
+        target: bind.target.display().to_string(),
+        read_only: bind.read_only,
+        propagation: None,
+        selinux: None,
+        nocopy: false,
+    }));
+    run.spec.stop_grace_period
+}
+
+/// Copies of the label files that hold mcpmon's own keys, without these.
+fn label_files(
+    context: &Context,
+    line: &ContainerLine,
+) -> Result<(BTreeMap<std::path::PathBuf, std::path::PathBuf>, Option<PrivateFolder>)> {
+    let (mut files, mut folder) = (BTreeMap::new(), None);
+    for path in &line.label_files {
+        // What can't be read is the CLI's to say.
+        let Ok(text) = std::fs::read(context.folder.join(path)) else { continue };
+        let Some((kept, dropped)) = label_file::without_own(&text) else { continue };
+        for label in dropped {
+            warn(format!(
+                "the label {label} of {} is left out: keys that begin with mcpmon. are mcpmon's own",
+                path.display()
+            ));
+        }
+        let made = match folder.take() {
+            Some(made) => made,
+            None => PrivateFolder::in_folder(&std::env::temp_dir())?,
+        };
+        let copy = made.path().join(files.len().to_string());
+        folder = Some(made);
+        std::fs::write(&copy, kept)
+            .map_err(|error| Error::failed(format!("{} can't be written", copy.display())).caused_by(error))?;
+        files.insert(path.clone(), copy);
+    }
+    Ok((files, folder))
+}
+
+/// The container's own name, or the image's without registry and tag; fit to be a target's name.
+fn shown_name(line: &ContainerLine) -> String {
+    let own = line.name.clone().unwrap_or_else(|| image_name(&line.image));
+    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
+    let name: String = own.to_string_lossy().chars().map(fit).collect();
+    let name = name.trim_matches(['-', '_']).to_owned();
+    if name.is_empty() { "container".to_owned() } else { name }
+}
+
+fn image_name(image: &OsString) -> OsString {
+    let image = image.to_string_lossy();
+    let last = Path::new(&*image).file_name().unwrap_or_default().to_string_lossy();
+    last.split(['@', ':']).next().unwrap_or_default().into()
+}
