@@ -83,6 +83,9 @@ pub enum Command {
     Events,
     /// Stop a target's container and start it again
     Restart(RestartArgs),
+    /// Stand between an MCP client and a target's server, and reload the server when files are saved
+    #[command(after_long_help = RUN_EXAMPLE)]
+    Run(RunArgs),
     /// Remove containers whose mcpmon is dead
     Cleanup(CleanupArgs),
     /// Look at the resolved configuration
@@ -183,6 +186,34 @@ pub struct RestartArgs {
     /// The targets
     #[arg(value_name = "TARGET", required = true)]
     pub targets: Vec<String>,
+}
+
+/// What `mcpmon run --help` ends with.
+const RUN_EXAMPLE: &str = "\
+In an MCP client's configuration (most call the file mcp.json or settings.json):
+
+  {
+    \"mcpServers\": {
+      \"api\": {
+        \"command\": \"mcpmon\",
+        \"args\": [\"--config\", \"/path/to/mcpmon.toml\", \"run\", \"api\"]
+      }
+    }
+  }
+
+Without --config, mcpmon.toml is looked for in the folder that the client starts servers in, and above it.
+stdout carries the server's messages and nothing else; what people read is on stderr, which most clients keep
+in a log.";
+
+/// `mcpmon run`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RunArgs {
+    /// The target whose server the client talks to
+    #[arg(value_name = "TARGET")]
+    pub target: String,
+    /// What is watched.
+    #[command(flatten)]
+    pub watch: WatchArgs,
 }
 
 /// `mcpmon cleanup`.

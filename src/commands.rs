@@ -11,6 +11,7 @@ pub mod logs;
 pub mod plan;
 pub mod ps;
 pub mod restart;
+pub mod run;
 pub mod up;
 
 use std::{
@@ -54,7 +55,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Commands that are announced and not there yet.
-const NOT_YET: &[&str] = &["run", "init", "setup", "doctor", "completions", "man"];
+const NOT_YET: &[&str] = &["init", "setup", "doctor", "completions", "man"];
 
 /// A word that is no command of mcpmon's, and no program it knows how to run.
 fn unknown_command(word: &OsStr) -> Error {
@@ -121,6 +122,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Down(args) => down::run(context, &args).await,
         Command::Plan(args) => plan::run(context, &args, &mut stdout()).await,
         Command::Restart(args) => restart::run(context, &args).await,
+        Command::Run(args) => run::run(context, &args).await,
         Command::Cleanup(args) => cleanup::run(context, &args, &mut stdout()).await,
         Command::Ps => {
             let settings = context.load(&WatchArgs::default())?.settings;

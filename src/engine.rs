@@ -47,6 +47,9 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn create(&self, container: &CreateContainer<'_>) -> impl Future<Output = EngineResult<String>> + Send;
     /// Starts it; one that runs already is fine.
     fn start(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Waits until it does not run; one that is gone has ended too. Without a time limit. Gives the exit code where the
+    /// engine tells it.
+    fn wait(&self, id: &str) -> impl Future<Output = EngineResult<Option<i64>>> + Send;
     /// Asks it to stop, kills it after `grace`; returns when it has ended.
     fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
     /// Stops it as [`Self::stop`] does, then starts it; one that the engine removes when it ends stays.
@@ -150,6 +153,9 @@ pub struct CreateContainer<'a> {
     pub alias: &'a str,
     /// All labels: the user's and mcpmon's.
     pub labels: &'a BTreeMap<String, String>,
+    /// The first one who attaches is the only one: when that connection ends (its owner is dead, say), the container's
+    /// stdin ends too.
+    pub stdin_once: bool,
 }
 
 /// What [`Engine::inspect`] tells.

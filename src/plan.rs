@@ -15,7 +15,7 @@ mod decide;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{container_name, dependency_order, meant, plan, scope, short};
+pub use decide::{container_name, dependency_order, image, meant, plan, scope, short};
 
 /// The ordered difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -23,5 +23,6 @@ pub fn new() -> Owner {
         host: host::identity(),
         started: u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis())
             .unwrap_or_default(),
+        role: None,
     }
 }

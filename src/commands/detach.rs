@@ -30,7 +30,7 @@ use crate::{
         show::{Options, show},
     },
     plan::{Plan, Situation, Step, meant, plan, scope, short},
-    reconcile::observe::{leave_out_spares, observe, owners},
+    reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
     session::{
         self, host,
         process::{Process, ThisHost},
@@ -132,6 +132,7 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
     let plan = loop {
         let mut observed = observe(engine, &settings.project, false).await?;
+        leave_out_stdio(&mut observed, &settings.project, &host::identity(), &ThisHost);
         leave_out_spares(&mut observed, &host::identity(), &ThisHost);
         let owners = owners(&observed, None, &host::identity(), &ThisHost);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };

@@ -1,5 +1,6 @@
 //! `mcpmon down`: ends whoever keeps the project, then stops and removes what is left of it.
-//! Volumes stay, unless `-v` says otherwise.
+//! Volumes stay, unless `-v` says otherwise. What a client's stdio session has, stays with it: ending it would take the
+//! server from a client that can't start it again.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -62,16 +63,16 @@ async fn down(
 ) -> Result<u8> {
     let state = context.state_folder();
     let label = (PROJECT, settings.project.name.as_str());
-    let mut containers = ours(engine, settings).await?;
+    let (mut containers, _) = ours(engine, settings).await?;
     let before = containers.len();
     if args.targets.is_empty() {
         let networks = engine.networks(label).await?;
         let owned = containers.iter().map(|container| &container.labels);
+        let networks = networks.values().map(|network| &network.labels).filter(|labels| labels.role().is_none());
         let noted = record::read(&state, &engine.info().address, &settings.project.name);
-        let labels: Vec<Labels> =
-            owned.chain(networks.values().map(|network| &network.labels)).cloned().chain(noted).collect();
+        let labels: Vec<Labels> = owned.chain(networks).cloned().chain(noted).collect();
         if end_owners(&labels, longest_grace(&containers)).await? {
-            containers = ours(engine, settings).await?;
+            (containers, _) = ours(engine, settings).await?;
         }
     } else {
         let meant: BTreeSet<&str> = args.targets.iter().map(String::as_str).collect();
@@ -89,7 +90,9 @@ async fn down(
         remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
     let mut left = removed.failed.len();
     if args.targets.is_empty() {
-        for name in engine.networks(label).await?.into_keys() {
+        let (_, clients) = ours(engine, settings).await?;
+        let is_used = |network: &String| clients.iter().any(|container| container.networks.contains(network));
+        for name in engine.networks(label).await?.into_keys().filter(|network| !is_used(network)) {
             left += usize::from(!tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await));
         }
         if args.volumes {
@@ -116,14 +119,18 @@ fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), 
     succeeded
 }
 
-/// The project's containers that this host may judge.
-async fn ours(engine: &Docker, settings: &Settings) -> Result<Vec<ObservedContainer>> {
-    let mut containers = engine.list(&[(PROJECT, Some(&settings.project.name))]).await?;
+/// The project's containers that this host may judge, and those that living stdio sessions have.
+async fn ours(engine: &Docker, settings: &Settings) -> Result<(Vec<ObservedContainer>, Vec<ObservedContainer>)> {
+    let (mut ours, mut clients) = (Vec::new(), Vec::new());
     let here = host::identity();
-    containers.retain(|container| {
-        matches!(judge(&container.labels, &here, &ThisHost), Verdict::Owned { .. } | Verdict::Orphan(_))
-    });
-    Ok(containers)
+    for container in engine.list(&[(PROJECT, Some(&settings.project.name))]).await? {
+        match judge(&container.labels, &here, &ThisHost) {
+            Verdict::Owned { .. } if container.labels.role().is_some() => clients.push(container),
+            Verdict::Owned { .. } | Verdict::Orphan(_) => ours.push(container),
+            Verdict::NotManaged | Verdict::Remote { .. } => {}
+        }
+    }
+    Ok((ours, clients))
 }
 
 /// Asks every living owner to end, and waits until it has: it removes its containers itself. True when there was one.

@@ -14,8 +14,8 @@ use crate::{
     },
     error::{Error, Result},
     model::{
-        ObservedContainer, Settings, State,
-        labels::{MANAGED, PROJECT},
+        Labels, ObservedContainer, Settings, State,
+        labels::{MANAGED, PROJECT, STDIO},
     },
     output::{
         Event, Options, Reporter,
@@ -50,7 +50,8 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
     let project = settings.project.name.as_str();
     // Before the list: a container that starts in between is seen by one of the two.
     let mut feed = args.follow.then(|| EventFeed::new(engine.clone(), (PROJECT, Some(project)), None));
-    let containers = engine.list(&[(MANAGED, Some("true")), (PROJECT, Some(project))]).await?;
+    let mut containers = engine.list(&[(MANAGED, Some("true")), (PROJECT, Some(project))]).await?;
+    containers.retain(|container| is_shown(&container.labels));
     check_names(settings, &containers, &args.targets)?;
     let wanted = |target: &str| args.targets.is_empty() || args.targets.iter().any(|name| name == target);
     let mut containers: Vec<_> =
@@ -72,7 +73,9 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
     }
     loop {
         match feed.next().await {
-            Update::Event(event) if event.kind == "container" && event.action == "start" => {
+            Update::Event(event)
+                if event.kind == "container" && event.action == "start" && is_shown(&event.attributes) =>
+            {
                 if let Some(target) = event.attributes.target().filter(|target| wanted(target)) {
                     followers.follow(target, &event.id, Start::Beginning);
                 }
@@ -82,7 +85,7 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
             Update::Back(containers) => {
                 reporter.report(Event::EngineBack);
                 // Ended ones too: they may have printed something since.
-                for container in &containers {
+                for container in containers.iter().filter(|container| is_shown(&container.labels)) {
                     if let Some(target) = container.labels.target().filter(|target| wanted(target)) {
                         followers.follow(target, &container.id, Start::Beginning);
                     }
@@ -90,6 +93,11 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
             }
         }
     }
+}
+
+/// What a stdio session's server prints goes to its client; the engine keeps nothing of it.
+fn is_shown(labels: &Labels) -> bool {
+    labels.role() != Some(STDIO)
 }
 
 /// Names are those of the file and of containers that are still there.

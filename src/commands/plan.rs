@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
-    reconcile::observe::{leave_out_spares, observe, owners},
+    reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
     session::{host, process::ThisHost},
 };
 
@@ -25,6 +25,7 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let mut observed = observe(&engine, &settings.project, true).await?;
+    leave_out_stdio(&mut observed, &settings.project, &host::identity(), &ThisHost);
     leave_out_spares(&mut observed, &host::identity(), &ThisHost);
     let situation = Situation {
         owners: owners(&observed, None, &host::identity(), &ThisHost),

@@ -7,7 +7,7 @@
 //!   "target": "api", "in_file": true, "state": "running",
 //!   "container": { "id": "3f2a…", "name": "acme-api", "image": "acme/api:1", "created": "2026-11-22T14:11:00Z",
 //!                  "status": "Up 3 seconds (healthy)", "health": "healthy", "exit_code": null,
-//!                  "ports": ["127.0.0.1:3000->3000/tcp"] },
+//!                  "ports": ["127.0.0.1:3000->3000/tcp"], "role": null },
 //!   "owner": { "state": "alive", "pid": 4711 }
 //! }
 //! ```
@@ -15,7 +15,8 @@
 //! `state` is one of `missing`, `process` (a plain command has no container), `created`, `running`, `paused`,
 //! `restarting`, `exited`, `removing`, `kept` (a former container that its session keeps for a while beside the running one,
 //! to go back to), or the engine's own word. `health` is `none`, `starting`, `healthy` or
-//! `unhealthy`. `owner.state` is `alive`, `dead` (with `reason`) or `remote` (with `reason`). `container` and
+//! `unhealthy`. `role` is `stdio` for the server of a client's stdio session, `dependency` for what such a server depends
+//! on, null for what `up` keeps. `owner.state` is `alive`, `dead` (with `reason`) or `remote` (with `reason`). `container` and
 //! `owner` are null where there is no container.
 
 use std::{
@@ -96,6 +97,8 @@ pub struct Container {
     pub exit_code: Option<i64>,
     /// Published ports.
     pub ports: Vec<String>,
+    /// What it is for, where `up` does not keep it.
+    pub role: Option<String>,
     /// Seconds since the epoch.
     #[serde(skip)]
     pub created_seconds: u64,
@@ -188,6 +191,7 @@ fn describe(container: &ObservedContainer) -> Container {
             _ => None,
         },
         ports: container.ports.clone(),
+        role: container.labels.role().map(str::to_owned),
         created_seconds,
     }
 }
@@ -254,9 +258,14 @@ fn needs_a_look(row: &Row) -> bool {
     unhealthy || stopped || matches!(row.owner, Some(Owner::Dead { .. }))
 }
 
-/// `running (healthy)`, `exited (1)`, `missing`.
+/// `running (healthy)`, `exited (1)`, `missing`; `running, stdio`.
 fn state_text(row: &Row) -> String {
     let Some(container) = &row.container else { return row.state.clone() };
+    let role = container.role.as_deref().map(|role| format!(", {role}"));
+    state_of(row, container) + role.as_deref().unwrap_or_default()
+}
+
+fn state_of(row: &Row, container: &Container) -> String {
     match (row.state.as_str(), container.exit_code, container.health) {
         ("exited", Some(code), _) => format!("exited ({code})"),
         ("running", _, health) if health != "none" => format!("running ({health})"),

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
     model::{
         ObservedContainer, Settings,
-        labels::{PROJECT, TARGET},
+        labels::{PROJECT, STDIO, TARGET},
     },
     output::{
         ActionKind, Event, Reporter,
@@ -38,9 +38,11 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             return Err(unknown_target(&settings.project, name));
         }
         let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(name))]).await?;
-        // Of several, the youngest stands for the target.
-        let youngest =
-            found.into_iter().filter(|container| container.labels.managed()).max_by_key(|container| container.created);
+        // Of several, the youngest stands for the target; a stdio session's server stands for none.
+        let youngest = found
+            .into_iter()
+            .filter(|container| container.labels.managed() && container.labels.role() != Some(STDIO))
+            .max_by_key(|container| container.created);
         containers
             .push(youngest.ok_or_else(|| {
                 Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")

@@ -71,7 +71,9 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
 /// The pid of another living mcpmon that keeps this project.
 pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
     let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
-    let containers = engine.list(&[label]).await?;
+    let mut containers = engine.list(&[label]).await?;
+    // A stdio session keeps its own server, not the project.
+    containers.retain(|container| container.labels.role().is_none());
     let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
     // A session that never was: whatever lives is another's.
     let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };

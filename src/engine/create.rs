@@ -58,8 +58,7 @@ pub fn creation(container: &CreateContainer<'_>, abilities: Abilities) -> Creati
         exposed_ports,
         tty: Some(spec.tty),
         open_stdin: Some(spec.stdin_open),
-        // Whoever attaches may leave and come back.
-        stdin_once: Some(false),
+        stdin_once: Some(container.stdin_once),
         env: Some(spec.environment.iter().map(|(key, value)| format!("{key}={}", value.value)).collect()),
         cmd: spec.command.clone(),
         healthcheck: spec.healthcheck.as_ref().map(|check| health(check, abilities)),

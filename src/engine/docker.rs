@@ -86,6 +86,10 @@ impl Engine for Docker {
         self.start_container(id).await
     }
 
+    async fn wait(&self, id: &str) -> EngineResult<Option<i64>> {
+        self.wait_for_container(id).await
+    }
+
     async fn stop(&self, id: &str, grace: Duration) -> EngineResult<()> {
         self.stop_container(id, grace).await
     }

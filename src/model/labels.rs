@@ -29,6 +29,13 @@ pub const CONFIG_HASH: &str = "mcpmon.config-hash";
 pub const CONFIG: &str = "mcpmon.config";
 /// On images: hash of the build they came from.
 pub const BUILD_HASH: &str = "mcpmon.build-hash";
+/// What it is for, where it is not one of the things that `up` keeps: [`STDIO`] or [`DEPENDENCY`]. They belong to a
+/// stdio session, which ends with its client.
+pub const ROLE: &str = "mcpmon.role";
+/// The server of a stdio session.
+pub const STDIO: &str = "stdio";
+/// What a stdio session's server depends on, made because nobody else kept it.
+pub const DEPENDENCY: &str = "dependency";
 /// The file it came from.
 pub const CONFIG_FILE: &str = "mcpmon.config-file";
 
@@ -78,19 +85,23 @@ pub struct Owner {
     pub host: HostIdentity,
     /// Session start, milliseconds since the epoch.
     pub started: u64,
+    /// The [`ROLE`] of what it makes; none for what `up` keeps.
+    pub role: Option<&'static str>,
 }
 
 impl Owner {
     /// The ownership labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
+        let mut labels = BTreeMap::from([
             (MANAGED.into(), "true".into()),
             (SESSION.into(), self.session.to_string()),
             (PID.into(), self.pid.to_string()),
             (STARTED.into(), self.started.to_string()),
             (HOST.into(), self.host.to_string()),
             (PID_START.into(), self.pid_start.to_string()),
-        ])
+        ]);
+        labels.extend(self.role.map(|role| (ROLE.into(), role.into())));
+        labels
     }
 }
 
@@ -122,6 +133,11 @@ impl Labels {
     /// The session's UUID.
     pub fn session(&self) -> Option<Uuid> {
         self.get(SESSION)?.parse().ok()
+    }
+
+    /// What it is for, where `up` does not keep it.
+    pub fn role(&self) -> Option<&str> {
+        self.get(ROLE)
     }
 
     /// The hash of the spec it was made from.

@@ -7,7 +7,7 @@ use crate::model::{
     Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
     fingerprint::{FieldChange, config_hash, differences},
     labels::{CONFIG, CONFIG_HASH},
-    observed::ObservedResource,
+    observed::{ObservedImage, ObservedResource},
     settings::OnDrift,
     spec::MountSource,
     target::{Condition, PullPolicy},
@@ -90,6 +90,30 @@ fn back_off(change: &mut Change, situation: &Situation) {
         change.step = Step::Hold { retry_ms: *retry_ms };
         change.cause.clone_from(reason);
         change.waits.clear();
+    }
+}
+
+/// How a target's image comes to be there, if it has to. `found`: what the engine has under its name; `refresh`: fetch
+/// or build it although it is there.
+///
+/// # Errors
+/// It is not there, and may not be fetched.
+pub fn image(run: &RunTarget, found: Option<&ObservedImage>, refresh: bool) -> Result<Option<ImageAction>, String> {
+    let there = found.is_some();
+    // An image that mcpmon did not build is taken as it is.
+    let built_from = found.and_then(|found| found.build_hash.as_ref());
+    let stale = run.build.as_ref().is_some_and(|build| built_from.is_some_and(|hash| *hash != config_hash(build)));
+    if there && !stale && !refresh {
+        return Ok(None);
+    }
+    match (run.build.is_some(), run.pull_policy) {
+        (true, _) => Ok(Some(ImageAction::Build)),
+        (false, PullPolicy::Never) if there => Ok(None),
+        (false, PullPolicy::Never) => Err(format!(
+            "image {} is not here, and pull_policy is \"never\": fetch it, or set pull_policy = \"missing\"",
+            run.spec.image
+        )),
+        (false, _) => Ok(Some(ImageAction::Pull)),
     }
 }
 
@@ -367,25 +391,9 @@ impl<'a> View<'a> {
         }
     }
 
-    /// How the target's image comes to be there, if it has to.
     fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
-        let image = &run.spec.image;
-        let found = self.observed.images.get(image);
-        let there = found.is_some();
-        // An image that mcpmon did not build is taken as it is.
-        let built_from = found.and_then(|found| found.build_hash.as_ref());
-        let stale = run.build.as_ref().is_some_and(|build| built_from.is_some_and(|hash| *hash != config_hash(build)));
-        if there && !stale && !self.situation.refresh.contains(&target.name) {
-            return Ok(None);
-        }
-        match (run.build.is_some(), run.pull_policy) {
-            (true, _) => Ok(Some(ImageAction::Build)),
-            (false, PullPolicy::Never) if there => Ok(None),
-            (false, PullPolicy::Never) => Err(format!(
-                "image {image} is not here, and pull_policy is \"never\": fetch it, or set pull_policy = \"missing\""
-            )),
-            (false, _) => Ok(Some(ImageAction::Pull)),
-        }
+        let refresh = self.situation.refresh.contains(&target.name);
+        image(run, self.observed.images.get(&run.spec.image), refresh)
     }
 
     /// What must come before the target can start.

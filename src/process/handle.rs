@@ -108,6 +108,14 @@ impl Process {
         self.end(&[(None, END_OF_FILE_GRACE), (Some(Means::Terminate), grace), (Some(Means::Kill), KILL_LIMIT)]).await
     }
 
+    /// As [`stop`](Self::stop), without the second: for one whose stdin was closed long enough ago.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop).
+    pub async fn terminate(&self, grace: Duration) -> Result<Stopped> {
+        self.end(&[(Some(Means::Terminate), grace), (Some(Means::Kill), KILL_LIMIT)]).await
+    }
+
     /// Kills the whole group at once, and returns when nobody is left.
     ///
     /// # Errors

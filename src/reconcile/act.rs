@@ -229,7 +229,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
     }
 
     /// Builds or pulls the target's image, telling how it goes.
-    async fn image(
+    pub async fn image(
         &self,
         project: &Project,
         target: &Target,
@@ -275,7 +275,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
         name: &str,
     ) -> Result<String, Failure> {
         let labels = stamp::container(&self.owner, project, &target.name, run, &self.labels);
-        let container = CreateContainer { name, spec: &run.spec, alias: &target.name, labels: &labels };
+        // Whoever attaches may leave and come back.
+        let stdin_once = false;
+        let container = CreateContainer { name, spec: &run.spec, alias: &target.name, labels: &labels, stdin_once };
         Ok(self.engine.create(&container).await?)
     }
 

@@ -8,7 +8,7 @@ use crate::{
     engine::{Engine, EngineResult},
     model::{
         HostIdentity, Observed, ObservedContainer, Owner, Project, State, TargetKind,
-        labels::{PROJECT, SESSION, TARGET},
+        labels::{PROJECT, SESSION, STDIO, TARGET},
         spec::MountSource,
     },
     orphan::{Processes, Verdict, judge},
@@ -117,6 +117,18 @@ pub fn owners(
     observed.containers.iter().map(|container| (container.id.clone(), ownership(container))).collect()
 }
 
+/// Leaves out the servers of stdio sessions, unless their session is dead: they stand for no target, however many
+/// clients have one, and end with their client. Networks that only they use are left out with them.
+pub fn leave_out_stdio(observed: &mut Observed, project: &Project, here: &HostIdentity, processes: &impl Processes) {
+    let is_left_out = |container: &mut ObservedContainer| {
+        container.labels.role() == Some(STDIO)
+            && !matches!(judge(&container.labels, here, processes), Verdict::Orphan(_))
+    };
+    let left_out: Vec<ObservedContainer> = observed.containers.extract_if(.., is_left_out).collect();
+    let used = |network: &String| left_out.iter().any(|container| container.networks.contains(network));
+    observed.networks.retain(|name, _| project.networks.contains_key(name) || !used(name));
+}
+
 /// Leaves out what a living session keeps only for a while beside a target's running container (see
 /// [`super::swap`]): for a plan that is only shown it is that session's own business.
 pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes: &impl Processes) {
@@ -130,4 +142,53 @@ pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes:
         let lives = matches!(judge(&container.labels, here, processes), Verdict::Owned { .. });
         is_running(container) || !lives || !running.contains(&key(container))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{
+            labels::{HOST, MANAGED, PID, ROLE},
+            testing::{self, labels, project, target},
+        },
+        session,
+    };
+
+    struct Only(u32);
+
+    impl Processes for Only {
+        fn start_time(&self, pid: u32) -> Option<Option<u64>> {
+            (pid == self.0).then_some(None)
+        }
+    }
+
+    #[test]
+    fn a_stdio_sessions_server_stands_for_no_target_while_it_lives() {
+        let here = session::new().host;
+        let api = target("api", "i");
+        let container = |name: &str, pid: &str, role: &str| {
+            let mut container = testing::container(&api);
+            container.id = name.to_owned();
+            container.networks.insert(format!("of-{name}"));
+            let more = labels([(MANAGED, "true"), (PID, pid), (ROLE, role), (HOST, &here.to_string())]);
+            container.labels.0.extend(more.0);
+            container
+        };
+        let mut observed = Observed {
+            containers: vec![
+                container("session", "7", "stdio"),
+                container("orphan", "8", "stdio"),
+                container("dependency", "7", "dependency"),
+            ],
+            networks: ["p_default", "of-session", "of-orphan"]
+                .map(|name| (name.to_owned(), crate::model::observed::ObservedResource::default()))
+                .into(),
+            ..Observed::default()
+        };
+        leave_out_stdio(&mut observed, &project([api.clone()]), &here, &Only(7));
+        let left: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
+        assert_eq!(left, ["orphan", "dependency"]);
+        assert_eq!(observed.networks.into_keys().collect::<Vec<_>>(), ["of-orphan", "p_default"]);
+    }
 }

@@ -142,9 +142,13 @@ pub async fn end_session<E: Engine>(
         all.removed.extend(round.removed);
         all.failed = round.failed;
     }
-    for (name, network) in engine.networks((PROJECT, &project.name)).await? {
+    let networks = engine.networks((PROJECT, &project.name)).await?;
+    // Another session of the project may use them still: the last one takes them.
+    let left = if networks.is_empty() { Vec::new() } else { engine.list(&[(PROJECT, Some(&project.name))]).await? };
+    let used = |name: &String| left.iter().any(|container| container.networks.contains(name));
+    for (name, network) in networks {
         let own = network.labels.get(SESSION) == Some(session.as_str());
-        if !own && !is_dead(&network.labels) {
+        if used(&name) || (!own && !is_dead(&network.labels)) {
             continue;
         }
         if let Err(error) = engine.remove_network(&name).await {

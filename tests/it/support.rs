@@ -66,7 +66,9 @@ impl Corner {
     /// Makes the target's container; its name and alias come from the target.
     pub(crate) async fn create(&self, target: &str, spec: &ContainerSpec) -> EngineResult<String> {
         let (name, labels) = (self.name(target), self.labels(target));
-        self.docker.create(&CreateContainer { name: &name, spec, alias: target, labels: &labels }).await
+        self.docker
+            .create(&CreateContainer { name: &name, spec, alias: target, labels: &labels, stdin_once: false })
+            .await
     }
 
     /// Makes and starts the target's container.

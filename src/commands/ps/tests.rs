@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::*;
 use crate::{
     model::{
-        labels::TARGET,
+        labels::{ROLE, STDIO, TARGET},
         settings::WatchSettings,
         target::{ComposeTarget, ExtensionSettings, McpSettings, OnReload, Target, UpdateConfig},
     },
@@ -125,7 +125,8 @@ fn json_has_everything() {
           "exit_code": null,
           "ports": [
             "127.0.0.1:3000->3000/tcp"
-          ]
+          ],
+          "role": null
         },
         "owner": {
           "state": "alive",
@@ -151,7 +152,8 @@ fn json_has_everything() {
           "status": "Up",
           "health": "none",
           "exit_code": null,
-          "ports": []
+          "ports": [],
+          "role": null
         },
         "owner": {
           "state": "dead",
@@ -160,6 +162,15 @@ fn json_has_everything() {
       }
     ]
     "#);
+}
+
+#[test]
+fn a_stdio_sessions_server_is_told_from_what_up_keeps() {
+    let mut server = container("api", State::Running, Health::None, 0);
+    server.labels.0.insert(ROLE.into(), STDIO.into());
+    let mut row = example().remove(0);
+    row.container = Some(describe(&server));
+    assert_eq!(state_text(&row), "running, stdio");
 }
 
 #[test]

@@ -11,7 +11,7 @@ const NEW: Abilities = Abilities { several_networks: true, create_mountpoint: tr
 
 fn create(spec: &ContainerSpec, abilities: Abilities) -> Creation {
     let labels = BTreeMap::new();
-    creation(&CreateContainer { name: "acme-api", spec, alias: "api", labels: &labels }, abilities)
+    creation(&CreateContainer { name: "acme-api", spec, alias: "api", labels: &labels, stdin_once: false }, abilities)
 }
 
 fn spec() -> ContainerSpec {

@@ -52,6 +52,13 @@ struct SummaryNetworks {
     networks: Option<BTreeMap<String, IgnoredAny>>,
 }
 
+/// The answer to `POST /containers/{id}/wait`.
+#[derive(Deserialize)]
+pub(super) struct Waited {
+    #[serde(rename = "StatusCode")]
+    pub(super) code: i64,
+}
+
 impl Summary {
     /// Whether it publishes this host port.
     pub(super) fn publishes(&self, port: u16) -> bool {

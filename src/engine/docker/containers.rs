@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::{
     Docker,
-    answers::{Image, Inspected, Summary},
+    answers::{Image, Inspected, Summary, Waited},
+    errors,
     open::ApiVersion,
     wire,
 };
@@ -146,6 +147,15 @@ impl Docker {
         match running.into_iter().find(|container| container.publishes(port)) {
             Some(holder) => format!("{message} by container {}", holder.observed().name),
             None => message,
+        }
+    }
+
+    pub(super) async fn wait_for_container(&self, id: &str) -> EngineResult<Option<i64>> {
+        let path = format!("/containers/{}/wait?condition=not-running", wire::encode(id));
+        match wire::collect(self.send("POST", &path, None)).await.map_err(|error| errors::sort(error, self.place())) {
+            Ok(body) => Ok(serde_json::from_slice::<Waited>(&body).ok().map(|waited| waited.code)),
+            Err(EngineError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 

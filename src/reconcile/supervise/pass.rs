@@ -14,7 +14,7 @@ use crate::{
     plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
     reconcile::{
         act::{Done, LOG_LINES},
-        observe::{observe, owners},
+        observe::{leave_out_stdio, observe, owners},
     },
     session::process::ThisHost,
 };
@@ -44,6 +44,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if std::mem::take(&mut self.lost) {
             self.report(Event::EngineBack);
         }
+        leave_out_stdio(&mut observed, &self.settings.project, &self.here, &ThisHost);
         self.look_closer(&mut observed).await;
         let owners = owners(&observed, Some(&self.executor.owner), &self.here, &ThisHost);
         self.note_ends(&observed, &owners).await;

@@ -1,0 +1,151 @@
+//! `mcpmon run TARGET`: a stdio session with a target, which an MCP client starts as its server. stdout carries the
+//! server's messages and nothing else; all that people read goes to stderr.
+
+mod dependencies;
+pub mod serve;
+
+use std::{ffi::OsString, sync::Arc, time::Duration};
+
+use uuid::Uuid;
+
+use self::serve::serve;
+use super::{context::Context, unknown_target};
+use crate::{
+    cli::RunArgs,
+    engine::{cli::DockerCli, docker::Docker},
+    error::{Error, Result},
+    model::{
+        Labels, Owner, RunTarget, Settings, Target, TargetKind,
+        labels::DEPENDENCY,
+        target::{OnReload, UpdateOrder},
+    },
+    orphan::{Verdict, judge},
+    output::{Event, Reporter},
+    process,
+    proxy::{
+        drive::{
+            NoExtensions,
+            files::{Files, Load, Surroundings},
+        },
+        server::{container::Containers, process::Processes},
+        session::Options,
+    },
+    reconcile::{act::Executor, stamp::DEFAULT_GRACE, swap},
+    session::{self, process::ThisHost},
+};
+
+/// Stands between a client and the target's server until the client leaves; gives the exit code.
+pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
+    let settings = Arc::new(context.load(&args.watch)?.settings);
+    let project = &settings.project;
+    let target = project.targets.get(&args.target).ok_or_else(|| unknown_target(project, &args.target))?;
+    let run = Run { context, args, settings: &settings, target };
+    match &target.kind {
+        TargetKind::Run(container) => run.container(container).await,
+        TargetKind::Process(words) => run.process(words).await,
+        TargetKind::Compose(_) => Err(Error::usage(format!(
+            "target {} is a compose target: it has no stdin and stdout of its own for a client",
+            target.name
+        ))
+        .hint("make the service that the client wants a target of its own, with `image` or `build`")),
+    }
+}
+
+/// What was asked for.
+struct Run<'a> {
+    context: &'a Context,
+    args: &'a RunArgs,
+    settings: &'a Arc<Settings>,
+    target: &'a Target,
+}
+
+impl Run<'_> {
+    async fn container(&self, run: &RunTarget) -> Result<u8> {
+        let Self { context, settings, target, .. } = self;
+        let engine = context.connect(settings.session.docker_timeout).await?;
+        let (reporter, reports) = Reporter::channel();
+        let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
+        let options = self.options(owner.session, swap::order(run, &target.update), run.spec.stop_grace_period);
+        let here = owner.host.clone();
+        let executor: Executor<Docker, DockerCli> =
+            Executor::new(engine, context.docker_cli(), owner, settings.session.labels.clone(), reporter.clone());
+        let executor = Arc::new(executor);
+        let is_dead = move |labels: &Labels| matches!(judge(labels, &here, &ThisHost), Verdict::Orphan(_));
+        let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
+        let files = self.files(reporter).await?;
+        let edited = Arc::clone(&launcher);
+        let outside = |told| {
+            files.run(told, move |settings| {
+                let launcher = Arc::clone(&edited);
+                async move { launcher.set(settings).await }
+            })
+        };
+        let dependencies = dependencies::keep(context, &executor, settings, target, self.load()).await?;
+        drop(executor);
+        let before_the_end = async {
+            if let Some(dependencies) = dependencies {
+                dependencies.end().await;
+            }
+        };
+        serve(&target.name, options, launcher, NoExtensions, reports, outside, before_the_end).await
+    }
+
+    async fn process(&self, words: &[String]) -> Result<u8> {
+        let Self { settings, target, .. } = self;
+        let (reporter, reports) = Reporter::channel();
+        let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
+        let options = self.options(Uuid::new_v4(), order, DEFAULT_GRACE);
+        let folder = settings.project.folder.clone();
+        let command = move |words: &[String]| process::Launcher::new(words.iter().map(OsString::from), &folder);
+        let launcher = Arc::new(Processes::new(command(words)?, DEFAULT_GRACE));
+        let files = self.files(reporter.clone()).await?;
+        let (edited, name) = (Arc::clone(&launcher), target.name.clone());
+        let outside = |told| {
+            files.run(told, move |settings| {
+                let target = settings.project.targets.get(&name);
+                if let Some(TargetKind::Process(words)) = target.map(|target| &target.kind) {
+                    match command(words) {
+                        Ok(command) => edited.set(command),
+                        Err(error) => reporter.report(Event::Warning { message: error.message }),
+                    }
+                }
+                std::future::ready(())
+            })
+        };
+        serve(&target.name, options, launcher, NoExtensions, reports, outside, async {}).await
+    }
+
+    async fn files(&self, reporter: Reporter) -> Result<Files> {
+        for message in &self.settings.warnings {
+            reporter.report(Event::Warning { message: message.clone() });
+        }
+        let variable = |name: &str| self.context.environment.get(name).map(OsString::from);
+        let surroundings = Surroundings {
+            home: self.context.home(),
+            path: variable("PATH").unwrap_or_default(),
+            python_path: variable("PYTHONPATH"),
+        };
+        Files::new(Arc::clone(self.settings), &self.target.name, surroundings, self.load(), reporter).await
+    }
+
+    fn load(&self) -> Load {
+        let request = self.context.request(&self.args.watch);
+        Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings))
+    }
+
+    /// How the session behaves, as the file says.
+    fn options(&self, session: Uuid, order: UpdateOrder, grace: Duration) -> Options {
+        let mcp = &self.target.mcp;
+        Options {
+            tag: session.simple().to_string()[..8].to_owned(),
+            stop_first: order == UpdateOrder::StopFirst,
+            error_on_reload: mcp.on_reload == OnReload::Error,
+            buffer: usize::try_from(mcp.buffer).unwrap_or(usize::MAX),
+            startup_timeout: mcp.startup_timeout,
+            grace,
+            backoff: self.settings.reconcile.backoff,
+            results: Vec::new(),
+            claims: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! What a target depends on, brought up and kept by this session where nobody else keeps it.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    commands::context::Context,
+    engine::{Engine, Images},
+    error::{Error, Result},
+    model::{Settings, Target},
+    reconcile::{
+        act::SharedExecutor,
+        supervise::{Load, Options, Supervisor},
+    },
+    session::signals::Signals,
+};
+
+/// Keeps them until it is told to end.
+pub(super) struct Dependencies {
+    over: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Dependencies {
+    /// Begins nothing more. What was made is removed with everything else of the session.
+    pub(super) async fn end(self) {
+        self.over.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// Begins to keep what the target depends on; none where that is nothing.
+pub(super) async fn keep<E: Engine, I: Images>(
+    context: &Context,
+    executor: &SharedExecutor<E, I>,
+    settings: &Settings,
+    target: &Target,
+    load: Load,
+) -> Result<Option<Dependencies>> {
+    if target.depends_on.is_empty() {
+        return Ok(None);
+    }
+    let options = Options {
+        targets: target.depends_on.keys().cloned().collect(),
+        watch: true,
+        build: false,
+        remove_orphans: false,
+        follow_logs: false,
+        home: context.home(),
+    };
+    let here = executor.owner.host.clone();
+    let mut supervisor = Supervisor::new(Arc::clone(executor), settings.clone(), options, load, here).await?;
+    let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
+    let over = CancellationToken::new();
+    let (ended, limit) = (over.clone(), settings.session.docker_timeout);
+    let task = tokio::spawn(async move {
+        tokio::select! {
+            // A signal ends the session too; until it has, what the server depends on stays.
+            _ = supervisor.run(&mut signals) => ended.cancelled().await,
+            () = ended.cancelled() => {}
+        }
+        supervisor.stop(limit).await;
+    });
+    Ok(Some(Dependencies { over, task }))
+}

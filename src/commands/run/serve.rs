@@ -1,0 +1,130 @@
+//! A stdio session from its first byte to its exit code, whatever starts its servers.
+
+use std::{future::Future, io, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use crate::{
+    error::{Error, Kind, Result},
+    output::{
+        ActionKind, Event,
+        reporter::Reports,
+        style::{self, Paint},
+        words::Words,
+    },
+    proxy::{
+        drive::{Client, Drive, Ended, Extensions, News},
+        server::Launcher,
+        session::{Options, Session},
+    },
+    session::signals::Signals,
+};
+
+/// What is left for the servers when a client that has closed its side sends a signal as well: the official SDKs kill two
+/// seconds later, and then nobody is there to remove anything.
+const LAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Stands between this process's client and the launcher's servers until the client leaves or a signal comes; gives the
+/// exit code. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside (saved files), and is
+/// dropped at the end; `before_the_end` is done before the launcher finishes.
+pub async fn serve<L: Launcher, X: Extensions, O: Future<Output = ()> + Send + 'static>(
+    name: &str,
+    options: Options,
+    launcher: Arc<L>,
+    extensions: X,
+    reports: Reports,
+    outside: impl FnOnce(mpsc::UnboundedSender<News>) -> O,
+    before_the_end: impl Future<Output = ()>,
+) -> Result<u8> {
+    let failed = |what: &str, error: io::Error| Error::failed(format!("{what} can't be used")).caused_by(error);
+    let signals = Signals::new().map_err(|error| failed("signals", error))?;
+    let client = Client::of_this_process().map_err(|error| failed("stdin, stdout and stderr", error))?;
+    let hurry = CancellationToken::new();
+    let session = Session::new(options);
+    let mut drive = Drive::new(name.to_owned(), session, client, Arc::clone(&launcher), extensions, hurry.clone());
+    let told = drive.teller();
+    let closed = drive.closed();
+    let _tasks = [
+        AbortOnDropHandle::new(tokio::spawn(listen(signals, told.clone(), closed, hurry.clone()))),
+        AbortOnDropHandle::new(tokio::spawn(show(reports, name.to_owned(), told.clone()))),
+        AbortOnDropHandle::new(tokio::spawn(outside(told))),
+    ];
+    let ended = drive.run().await;
+    before_the_end.await;
+    let finished = launcher.finish(&hurry).await;
+    if let Err(error) = &finished {
+        drive.say(style::error(error, Paint::stderr()).trim_end());
+    }
+    drive.flush().await;
+    Ok(exit_code(ended, finished.is_ok()))
+}
+
+/// Success is the session's, and that nothing is left.
+fn exit_code(ended: Ended, nothing_left: bool) -> u8 {
+    match (nothing_left, ended.signal, ended.well) {
+        (true, Some(signal), _) => Kind::Signal(signal.number).exit_code(),
+        (true, None, true) => 0,
+        (false, ..) | (true, None, false) => Kind::Failed.exit_code(),
+    }
+}
+
+/// The first signal asks, the second one insists.
+async fn listen(
+    mut signals: Signals,
+    told: mpsc::UnboundedSender<News>,
+    closed: CancellationToken,
+    hurry: CancellationToken,
+) {
+    let first = signals.next().await;
+    let _ = told.send(News::Signal(first));
+    if closed.is_cancelled() {
+        let _ = tokio::time::timeout(LAST_PATIENCE, signals.next()).await;
+    } else {
+        signals.next().await;
+    }
+    hurry.cancel();
+}
+
+/// Says what is reported, as far as people need it beside the session's own notices.
+async fn show(mut reports: Reports, name: String, told: mpsc::UnboundedSender<News>) {
+    let mut words = Words::new(Paint::stderr(), Paint::stderr(), &[name], false);
+    while let Some(event) = reports.next().await {
+        // What was asked for and went well needs no word, except where it takes its time.
+        let quiet = match &event {
+            Event::ActionStarted { action, .. } | Event::ActionDone { action, .. } => {
+                !matches!(action, ActionKind::Build | ActionKind::Rebuild | ActionKind::Pull)
+            }
+            Event::Held { .. } | Event::Settled { .. } | Event::Ready { .. } | Event::Unchanged { .. } => true,
+            _ => false,
+        };
+        if let Some(line) = words.say(&event).filter(|_| !quiet)
+            && told.send(News::Say(line)).is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::signals::Ending;
+
+    #[test]
+    fn the_exit_code_tells_why_it_ended() {
+        let ended = |well, signal| Ended { well, signal };
+        let term = Some(Ending { name: "SIGTERM", number: 15 });
+        let cases = [
+            (ended(true, None), true, 0),
+            (ended(false, None), true, 1),
+            (ended(true, term), true, 143),
+            (ended(false, term), true, 143),
+            (ended(true, term), false, 1),
+            (ended(true, None), false, 1),
+        ];
+        for (ended, nothing_left, code) in cases {
+            assert_eq!(exit_code(ended, nothing_left), code, "{ended:?} {nothing_left}");
+        }
+    }
+}

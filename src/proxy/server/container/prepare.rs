@@ -1,0 +1,160 @@
+//! What a container needs before it can be started: its image, the project's networks and volumes, what it depends on;
+//! and the container itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Containers, Failed, Made, Wanted};
+use crate::{
+    engine::{CreateContainer, Engine, EngineError, Images, resume::EventFeed},
+    model::{
+        ContainerSpec, Project, RunTarget, Target,
+        labels::PROJECT,
+        spec::{Logging, MountSource, RestartPolicy},
+        target::PullPolicy,
+    },
+    plan::{self, Change, ImageAction, Situation, Step, Subject},
+    proxy::session::ServerId,
+    reconcile::{
+        observe::{leave_out_stdio, observe},
+        stamp,
+    },
+    session::{host, process::ThisHost},
+};
+
+impl<E: Engine, I: Images> Containers<E, I> {
+    /// Makes a server's container, and whatever it needs first.
+    pub(super) async fn make(
+        &self,
+        server: ServerId,
+        wanted: &Wanted,
+        rebuild: bool,
+        give_up: &CancellationToken,
+    ) -> Result<Made, Failed> {
+        let (project, target, run) = wanted.parts()?;
+        let needs = async {
+            let refresh = wanted.refresh && matches!(run.pull_policy, PullPolicy::Always | PullPolicy::Build);
+            self.image(project, target, run, refresh || (rebuild && run.build.is_some())).await?;
+            self.make_ready(project, target, run).await
+        };
+        tokio::select! {
+            made = needs => made?,
+            () = give_up.cancelled() => return Err(Failed::new("it is not wanted any more")),
+        }
+        // Not given up half-way: a container that the engine was asked for must be known here.
+        let labels = stamp::container(&self.owner, project, &target.name, run, &self.executor.labels);
+        let (name, spec) = (self.own_name(project, target, server), for_stdio(&run.spec));
+        let container =
+            CreateContainer { name: &name, spec: &spec, alias: &target.name, labels: &labels, stdin_once: true };
+        match self.engine().create(&container).await {
+            Ok(id) => Ok(Made { id, grace: run.spec.stop_grace_period, fixed_name: run.spec.container_name.clone() }),
+            Err(error) => {
+                // What it needs may have been taken away since it was looked for.
+                *self.ready.lock().await = false;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn image(&self, project: &Project, target: &Target, run: &RunTarget, refresh: bool) -> Result<(), Failed> {
+        let found = self.engine().image(&run.spec.image).await?;
+        let Some(action) = plan::image(run, found.as_ref(), refresh).map_err(Failed::hopeless)? else { return Ok(()) };
+        let made = self.executor.image(project, target, run, action).await;
+        // A build fails until its files change; a registry may answer the next time.
+        made.map_err(|failure| Failed::of(failure, action == ImageAction::Build))
+    }
+
+    /// Makes networks and volumes that are missing, and waits for what the target depends on.
+    async fn make_ready(&self, project: &Project, target: &Target, run: &RunTarget) -> Result<(), Failed> {
+        let mut ready = self.ready.lock().await;
+        if *ready || !needs_others(project, target, run) {
+            return Ok(());
+        }
+        let mut events = EventFeed::new(self.engine().clone(), (PROJECT, Some(&project.name)), None);
+        let mut said = None;
+        loop {
+            let mut waits = Vec::new();
+            let mut made = false;
+            for change in self.look(project, target).await? {
+                match (&change.subject, &change.step) {
+                    (Subject::Network(_) | Subject::Volume(_), Step::Make) => {
+                        let carried = self.executor.carry_out(project, &change).await;
+                        carried.map_err(|failure| Failed::of(failure, false))?;
+                        made = true;
+                    }
+                    (Subject::Network(name) | Subject::Volume(name), Step::Hold { .. }) => {
+                        return Err(Failed::hopeless(format!("{name}: {}", change.cause)));
+                    }
+                    (Subject::Target(name), _) if *name == target.name => waits.extend(change.waits),
+                    _ => {}
+                }
+            }
+            if made {
+                continue;
+            }
+            if waits.is_empty() {
+                *ready = true;
+                return Ok(());
+            }
+            let waits = waits.join(", ");
+            if said.as_ref() != Some(&waits) {
+                tracing::info!("{}: waiting: {waits}", target.name);
+                said = Some(waits);
+            }
+            // Whatever happens to the project's containers may be what is waited for; so may an engine that is back.
+            events.next().await;
+        }
+    }
+
+    /// What is to be done for the target and what it depends on, as `up` would do it.
+    async fn look(&self, project: &Project, target: &Target) -> Result<Vec<Change>, EngineError> {
+        let mut observed = observe(self.engine(), project, false).await?;
+        leave_out_stdio(&mut observed, project, &host::identity(), &ThisHost);
+        let scope = Some(BTreeSet::from([target.name.clone()]));
+        Ok(plan::plan(project, &observed, &Situation { scope, ..Situation::default() }).changes)
+    }
+}
+
+/// Whether there is anything of the project that must be there first.
+fn needs_others(project: &Project, target: &Target, run: &RunTarget) -> bool {
+    let network = run.spec.networks.keys().any(|name| project.networks.contains_key(name));
+    let volume =
+        |source: &MountSource| matches!(source, MountSource::Volume(name) if project.volumes.contains_key(name));
+    !target.depends_on.is_empty() || network || run.spec.volumes.iter().any(|mount| volume(&mount.source))
+}
+
+/// The container as the file asks for it, with what a stdio session must have.
+fn for_stdio(spec: &ContainerSpec) -> ContainerSpec {
+    let none = || Logging { driver: "none".into(), options: BTreeMap::new() };
+    ContainerSpec {
+        stdin_open: true,
+        tty: false,
+        // The engine would start it again with nobody attached.
+        restart: RestartPolicy::No,
+        logging: Some(spec.logging.clone().unwrap_or_else(none)),
+        ..spec.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing;
+
+    #[test]
+    fn a_stdio_server_has_stdin_and_no_terminal_and_no_log() {
+        let mut spec = testing::spec("i");
+        spec.tty = true;
+        spec.restart = RestartPolicy::Always;
+        let made = for_stdio(&spec);
+        assert!(made.stdin_open && !made.tty);
+        assert_eq!(
+            (made.restart, made.logging.map(|logging| logging.driver)),
+            (RestartPolicy::No, Some("none".into()))
+        );
+        let logging = Logging { driver: "local".into(), options: BTreeMap::new() };
+        spec.logging = Some(logging.clone());
+        assert_eq!(for_stdio(&spec).logging, Some(logging));
+    }
+}
