@@ -197,7 +197,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
                     self.engine.remove(container).await?;
                     return self.create_and_start(project, target, run).await;
                 }
-                self.swap(project, target, run, container).await
+                self.swap(project, target, run, container, false).await
             }
             Step::Unpause { container } => {
                 self.engine.unpause(container).await?;
@@ -225,7 +225,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
         }
         let _slot = self.slots.acquire().await;
-        self.swap(project, target, run, old).await
+        self.swap(project, target, run, old, !rebuild).await
     }
 
     /// Builds or pulls the target's image, telling how it goes.

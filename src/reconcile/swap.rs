@@ -3,6 +3,8 @@
 //! The new container is made under a passing name, ahead of everything else. Start-first: it starts
 //! beside the old one and must be ready before that one is stopped. Stop-first: the old one stops,
 //! the new one starts; if it does not become ready, it is removed and the old one is started again.
+//! Where the same was made before (a file was saved, the image and the configuration are as they were) it is made
+//! while the old one stops: that takes the engine as long as a tenth of the whole swap.
 //!
 //! Where a health check or an MCP answer tells that the new one is good, the old one is removed at
 //! once. Where nothing but time can tell, the old one is kept, stopped, for `monitor`: the loop puts
@@ -35,24 +37,34 @@ pub fn order(run: &RunTarget, update: &UpdateConfig) -> UpdateOrder {
 }
 
 impl<E: Engine, I: Images> Executor<E, I> {
-    /// Puts a fresh container in the place of `old`.
+    /// Puts a fresh container in the place of `old`. `again`: it is made of what the old one was made of, so that
+    /// making it needs no proof before the old one stops.
     pub(super) async fn swap(
         &self,
         project: &Project,
         target: &Target,
         run: &RunTarget,
         old: &str,
+        again: bool,
     ) -> Result<Done, Failure> {
         let name = container_name(project, target);
         let order = order(run, &target.update);
-        let new = self.create(project, target, run, &passing_name(&name)).await?;
+        let passing = passing_name(&name);
         let grace = run.spec.stop_grace_period;
         let evidence = evidence(target, run);
 
+        let create = self.create(project, target, run, &passing);
+        let stop = self.engine.stop(old, grace);
+        let (new, stopped) = match order {
+            UpdateOrder::StartFirst => (create.await?, Ok(())),
+            UpdateOrder::StopFirst if again => match tokio::join!(create, stop) {
+                (Ok(new), stopped) => (new, stopped),
+                (Err(failure), _) => return Err(self.go_back(old, failure).await),
+            },
+            UpdateOrder::StopFirst => (create.await?, stop.await),
+        };
         let attempt = async {
-            if order == UpdateOrder::StopFirst {
-                self.engine.stop(old, grace).await?;
-            }
+            stopped?;
             if self.ending.is_cancelled() {
                 return Err(Failure::new("the session ends"));
             }
@@ -63,12 +75,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
             && (target.update.rollback || failure.unreachable || self.ending.is_cancelled())
         {
             let failure = self.undo(&new, failure).await;
-            if order == UpdateOrder::StopFirst && !self.ending.is_cancelled() {
-                self.engine.start(old).await.map_err(|error| {
-                    Failure::new(format!("{}; the old container could not be started again: {error}", failure.message))
-                })?;
-            }
-            return Err(failure);
+            return Err(match order {
+                UpdateOrder::StartFirst => failure,
+                UpdateOrder::StopFirst => self.go_back(old, failure).await,
+            });
         }
 
         // The new one is in charge from here on. What fails now is made good by the next pass: it finds one container
@@ -87,6 +97,19 @@ impl<E: Engine, I: Images> Executor<E, I> {
         }
         let spare = (keep && done.is_ok()).then(|| old.to_owned());
         Ok(Done::Swapped { container: new, order, spare })
+    }
+
+    /// Starts the old container again after the swap failed, unless the session ends.
+    async fn go_back(&self, old: &str, failure: Failure) -> Failure {
+        if self.ending.is_cancelled() {
+            return failure;
+        }
+        match self.engine.start(old).await {
+            Ok(()) => failure,
+            Err(error) => {
+                Failure::new(format!("{}; the old container could not be started again: {error}", failure.message))
+            }
+        }
     }
 
     /// Puts a kept old container back in the place of one that ended too soon.

@@ -28,6 +28,10 @@ pub(super) struct Tree {
     listed: BTreeSet<PathBuf>,
     /// Roots and inputs that are single files or missing: they are compared by content.
     pub(super) singles: BTreeSet<PathBuf>,
+    /// Roots that were folders when last looked at.
+    folders_there: BTreeSet<PathBuf>,
+    /// Roots that were folders and are not any more, until somebody tells.
+    pub(super) lost: Vec<PathBuf>,
     /// Roots, inputs and ignore files: what is waited for when it is missing.
     awaited: BTreeSet<PathBuf>,
     /// Ignore files that count, at known places.
@@ -50,6 +54,8 @@ impl Tree {
             folders: BTreeSet::new(),
             listed: BTreeSet::new(),
             singles: BTreeSet::new(),
+            folders_there: BTreeSet::new(),
+            lost: Vec::new(),
             awaited: BTreeSet::new(),
             ignore_files: BTreeSet::new(),
             aliases: BTreeMap::new(),
@@ -60,10 +66,11 @@ impl Tree {
     }
 
     /// Makes the watched set what the rules want. Gives the files in folders that were not watched before. `again`: set
-    /// every watch again, because events were lost.
+    /// every watch again, because events were lost. Roots that are gone are added to `lost`.
     pub(super) fn sync(&mut self, again: bool) -> Vec<PathBuf> {
         let before = std::mem::take(&mut self.listed);
         let mut watched_before = std::mem::take(&mut self.folders);
+        let there_before = std::mem::take(&mut self.folders_there);
         if !again {
             // Kept, so that `cover` does not ask notify for them again.
             self.folders.clone_from(&watched_before);
@@ -101,6 +108,10 @@ impl Tree {
             let _ = self.watcher.unwatch(folder);
         }
         self.folders.retain(|folder| needed.contains(folder));
+        // Not left to the event of the root's own end: that one is lost where a folder above was looked at first,
+        // because its watch is dropped then.
+        let gone = there_before.difference(&self.folders_there).filter(|root| rules.roots().contains(root.as_path()));
+        self.lost.extend(gone.cloned());
         found
     }
 
@@ -181,6 +192,7 @@ impl Tree {
         let is_input = self.inputs.contains(root);
         match fs::metadata(root) {
             Ok(metadata) if metadata.is_dir() && !is_input => {
+                self.folders_there.insert(root.to_path_buf());
                 self.note_alias(root, needed);
                 if self.rules.wants_folder(root, &self.ignores) {
                     self.walk(root.to_path_buf(), before, needed, found);

@@ -43,6 +43,7 @@ impl Worker {
                 return;
             }
             self.settled(&mut changes);
+            self.hold_lost();
             changes.warnings = mem::take(&mut self.tree.warnings);
             changes.ignores = Arc::clone(&self.tree.ignores);
             self.outbox.put(changes);
@@ -140,6 +141,14 @@ impl Worker {
         }
     }
 
+    /// Roots that went away count like any folder that is gone: perhaps they come back at once.
+    fn hold_lost(&mut self) {
+        let now = Instant::now();
+        for root in mem::take(&mut self.tree.lost) {
+            self.hold(now, root, Entry::Folder, false);
+        }
+    }
+
     /// Hands out what has settled.
     fn settled(&mut self, changes: &mut Changes) {
         let mut due = self.settling.take(Instant::now());
@@ -195,4 +204,40 @@ fn content(path: &Path) -> Option<Vec<u8>> {
         bytes.extend(format!("{} {:?}", metadata.len(), metadata.modified().ok()).into_bytes());
     }
     Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::{
+        model::Settings,
+        trigger::{Rules, samples},
+    };
+
+    /// Only the folder above tells: the watch of the root was dropped before its own event was read, or a later event
+    /// was looked at first.
+    #[test]
+    fn a_root_is_gone_with_the_folder_above_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("above/root");
+        fs::create_dir_all(&root).unwrap();
+        let mut worker = Worker::new(Arc::default(), Arc::default(), Tree::new(Box::new(notify::NullWatcher)));
+        let settings: Settings = samples::settings(folder.path(), |watch, run| {
+            watch.auto = true;
+            run.spec.volumes = vec![samples::bind(&root)];
+        });
+        let (reply, _) = oneshot::channel();
+        let rules = Arc::new(Rules::new(&settings, None));
+        let set = Command::Set { rules, inputs: [].into(), reply };
+        assert!(worker.take_in(Batch { commands: vec![set], ..Batch::default() }, &mut Changes::default()));
+
+        fs::remove_dir_all(folder.path().join("above")).unwrap();
+        let touched = [(folder.path().join("above"), Touch { structural: true, finished: false })].into();
+        assert!(worker.take_in(Batch { touched, ..Batch::default() }, &mut Changes::default()));
+        worker.hold_lost();
+        let later = Instant::now() + super::super::settle::SETTLE;
+        assert_eq!(worker.settling.take(later), [(root, Entry::Folder)]);
+    }
 }

@@ -12,6 +12,7 @@ mod engine_errors;
 mod engine_fields;
 mod engine_gone;
 mod engine_lifecycle;
+mod engine_tls;
 mod output;
 mod plan_command;
 mod project;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     project::{Project, Up},
-    support::IMAGE,
+    support::{IMAGE, docker},
 };
 
 /// A server on a greeting in a bind mount; it fails at its start when the greeting is empty.
@@ -119,6 +119,30 @@ fn a_published_port_moves_from_the_old_to_the_new_and_back() {
     assert_eq!(reloaded["event"], "reloaded", "{reloaded}");
     let tried = up.seen(|event| event["event"] == "action_started" && event["action"] == "replace");
     assert_eq!(tried, Vec::<Value>::new());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+/// Where the same was made before, the new container is made while the old one stops.
+#[test]
+fn when_the_same_can_not_be_made_again_the_old_one_goes_on() {
+    let project = Project::new("notagain");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\n"));
+    project.write("content/file.txt", "one\n");
+    project.config(
+        "watch.delay = \"20ms\"\nwatch.paths = [\"content\"]\n[targets.api]\nbuild = \"app\"\ncommand = [\"idle\"]\n\
+         network_mode = \"none\"\nvolumes = [\"./content:/content:ro\"]\n\
+         deploy.update_config.order = \"stop-first\"\n",
+    );
+    let mut up = project.settled();
+    let old = project.inspect("api");
+    let image = old["Config"]["Image"].as_str().expect("an image");
+    assert!(docker(&["image", "rm", "-f", image]).status.success());
+    project.write("content/file.txt", "two\n");
+    let failed = up.wait("reload_failed", "api");
+    assert!(failed.text("error").to_lowercase().contains("no such image"), "{}", failed.event);
+    let now = project.inspect("api");
+    assert_eq!((&now["Id"], &now["State"]["Status"]), (&old["Id"], &"running".into()));
     up.interrupt();
     project.assert_nothing_left();
 }

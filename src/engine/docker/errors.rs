@@ -69,13 +69,19 @@ fn plain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// What to check, by what the connection said.
 pub(super) fn hint_for(message: &str, origin: &Origin) -> String {
+    let lower = message.to_lowercase();
+    let folder = match origin {
+        Origin::Context { .. } => "of the docker context",
+        _ => "in DOCKER_CERT_PATH (default ~/.docker)",
+    };
     if message.contains("HTTPS server") {
         format!("it speaks TLS: set DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH. This address is {origin}")
-    } else if message.to_lowercase().contains("certificate") {
-        let folder = match origin {
-            Origin::Context { .. } => "of the docker context",
-            _ => "in DOCKER_CERT_PATH (default ~/.docker)",
-        };
+    } else if lower.contains("alert") && (lower.contains("certificate") || lower.contains("unknownca")) {
+        // RFC 8446, 6.2: what the other side says of a certificate that it was shown, or misses.
+        format!("the engine does not take this client: check cert.pem and key.pem {folder}. This address is {origin}")
+    } else if lower.contains("peer certificate") {
+        format!("nobody in ca.pem vouches for the engine: check ca.pem {folder}. This address is {origin}")
+    } else if lower.contains("certificate") {
         format!("check ca.pem, cert.pem and key.pem {folder}. This address is {origin}")
     } else {
         unreachable_hint(origin)

@@ -103,12 +103,14 @@ fn a_failing_connection_says_what_to_check() {
 fn trouble_with_certificates_names_the_files() {
     let rows = [
         ("Client sent an HTTP request to an HTTPS server.", Origin::Host, "DOCKER_TLS_VERIFY=1"),
-        ("invalid peer certificate: UnknownIssuer", Origin::Host, "ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH"),
+        ("invalid peer certificate: UnknownIssuer", Origin::Host, "check ca.pem in DOCKER_CERT_PATH"),
         (
             "received fatal alert: BadCertificate",
             Origin::Context { name: "work".into(), chosen_by: "DOCKER_CONTEXT".into() },
-            "of the docker context",
+            "check cert.pem and key.pem of the docker context",
         ),
+        ("received fatal alert: UnknownCA", Origin::Host, "check cert.pem and key.pem in DOCKER_CERT_PATH"),
+        ("no certificate was found", Origin::Host, "ca.pem, cert.pem and key.pem in DOCKER_CERT_PATH"),
         ("connection refused", Origin::Default, "is the engine running"),
     ];
     for (message, origin, words) in rows {
