@@ -1,6 +1,7 @@
 //! One file per command; wiring only.
 
 pub mod cleanup;
+pub mod command;
 pub mod config;
 pub mod context;
 pub mod detach;
@@ -8,6 +9,7 @@ pub mod docker;
 pub mod down;
 pub mod events;
 pub mod logs;
+pub mod lone;
 pub mod plan;
 pub mod ps;
 pub mod restart;
@@ -15,7 +17,6 @@ pub mod run;
 pub mod up;
 
 use std::{
-    ffi::{OsStr, OsString},
     io::{Write, stderr, stdout},
     process::ExitCode,
 };
@@ -54,25 +55,6 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Commands that are announced and not there yet.
-const NOT_YET: &[&str] = &["init", "setup", "doctor", "completions", "man"];
-
-/// A word that is no command of mcpmon's, and no program it knows how to run.
-fn unknown_command(word: &OsStr) -> Error {
-    let word = word.to_string_lossy();
-    let error = Error::usage(format!("mcpmon has no command `{word}`"));
-    if NOT_YET.contains(&&*word) {
-        return error
-            .hint(format!("`mcpmon {word}` is announced, but not in this version yet: `mcpmon help` lists what is"));
-    }
-    let commands = Cli::command();
-    match nearest(&word, commands.get_subcommands().map(clap::Command::get_name)) {
-        Some(nearest) => error.hint(format!("did you mean `mcpmon {nearest}`?")),
-        None => error
-            .hint("`mcpmon help` lists the commands; running any program is announced, but not in this version yet"),
-    }
-}
-
 fn run(cli: Cli) -> Result<u8> {
     let command = match (cli.command, cli.cleanup) {
         (Some(command), false) => command,
@@ -85,11 +67,10 @@ fn run(cli: Cli) -> Result<u8> {
             return Ok(Kind::Usage.exit_code());
         }
     };
-    if let Command::External(words) = command {
-        return match words.first() {
-            Some(program) if docker::is_meant(program) => docker::run(cli.global, &words),
-            program => Err(unknown_command(program.map(OsString::as_os_str).unwrap_or_default())),
-        };
+    if let Command::External(words) = &command
+        && words.first().is_some_and(|program| docker::is_meant(program))
+    {
+        return docker::run(cli.global, words);
     }
     let context = Context::new(cli.global)?;
     if let Command::Config(command) = &command {
@@ -145,8 +126,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
             let request = context.request(&WatchArgs::default());
             config::run(&command, &request, context.format(), &mut stdout())
         }
-        // Taken before: some of them want no runtime.
-        Command::External(words) => Err(unknown_command(words.first().map(OsString::as_os_str).unwrap_or_default())),
+        Command::External(words) => command::run(context, &words).await,
     }
 }
 
@@ -161,18 +141,9 @@ pub fn unknown_target(project: &Project, name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::ffi::OsStr;
 
-    #[test]
-    fn what_is_announced_is_told_from_what_is_mistyped() {
-        let hint = |word: &str| unknown_command(OsStr::new(word)).hint.expect("a hint");
-        for word in NOT_YET {
-            assert!(hint(word).contains("not in this version yet"), "{word}");
-            assert!(Cli::command().find_subcommand(word).is_none(), "{word} is there: take it off the list");
-        }
-        assert_eq!(hint("upp"), "did you mean `mcpmon up`?");
-        assert!(hint("python").starts_with("`mcpmon help` lists the commands"));
-    }
+    use super::*;
 
     #[test]
     fn from_the_first_other_word_on_nothing_is_mcpmons_flag() {

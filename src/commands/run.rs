@@ -14,6 +14,7 @@ use crate::{
     cli::RunArgs,
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
+    extension::ExtensionSet,
     model::{
         Labels, Owner, RunTarget, Settings, Target, TargetKind,
         labels::DEPENDENCY,
@@ -23,10 +24,7 @@ use crate::{
     output::{Event, Reporter},
     process,
     proxy::{
-        drive::{
-            NoExtensions,
-            files::{Files, Load, Surroundings},
-        },
+        drive::files::{Files, Load, Surroundings},
         server::{container::Containers, process::Processes},
         session::Options,
     },
@@ -39,10 +37,12 @@ pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
     let settings = Arc::new(context.load(&args.watch)?.settings);
     let project = &settings.project;
     let target = project.targets.get(&args.target).ok_or_else(|| unknown_target(project, &args.target))?;
-    let run = Run { context, args, settings: &settings, target };
+    let request = context.request(&args.watch);
+    let load = Arc::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
+    let run = Run { context, settings: &settings, target, load };
     match &target.kind {
         TargetKind::Run(container) => run.container(container).await,
-        TargetKind::Process(words) => run.process(words).await,
+        TargetKind::Process(words) => run.process(command(words, &settings)?).await,
         TargetKind::Compose(_) => Err(Error::usage(format!(
             "target {} is a compose target: it has no stdin and stdout of its own for a client",
             target.name
@@ -52,11 +52,20 @@ pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
 }
 
 /// What was asked for.
-struct Run<'a> {
-    context: &'a Context,
-    args: &'a RunArgs,
-    settings: &'a Arc<Settings>,
-    target: &'a Target,
+pub struct Run<'a> {
+    /// Environment and flags.
+    pub context: &'a Context,
+    /// The configuration.
+    pub settings: &'a Arc<Settings>,
+    /// The session's target.
+    pub target: &'a Target,
+    /// Reads the configuration again.
+    pub load: Arc<dyn Fn() -> Result<Settings> + Send + Sync>,
+}
+
+/// The launcher of a process target.
+fn command(words: &[String], settings: &Settings) -> Result<process::Launcher> {
+    process::Launcher::new(words.iter().map(OsString::from), &settings.project.folder)
 }
 
 impl Run<'_> {
@@ -65,7 +74,8 @@ impl Run<'_> {
         let engine = context.connect(settings.session.docker_timeout).await?;
         let (reporter, reports) = Reporter::channel();
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
-        let options = self.options(owner.session, swap::order(run, &target.update), run.spec.stop_grace_period);
+        let session = owner.session;
+        let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
         let here = owner.host.clone();
         let executor: Executor<Docker, DockerCli> =
             Executor::new(engine, context.docker_cli(), owner, settings.session.labels.clone(), reporter.clone());
@@ -87,24 +97,25 @@ impl Run<'_> {
                 dependencies.end().await;
             }
         };
-        serve(&target.name, options, launcher, NoExtensions, reports, outside, before_the_end).await
+        let extensions = self.extensions(session);
+        serve(&target.name, options, launcher, extensions, reports, outside, before_the_end).await
     }
 
-    async fn process(&self, words: &[String]) -> Result<u8> {
-        let Self { settings, target, .. } = self;
+    /// A session with a plain command, the first one started by this launcher.
+    pub async fn process(&self, first: process::Launcher) -> Result<u8> {
+        let target = self.target;
         let (reporter, reports) = Reporter::channel();
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
-        let options = self.options(Uuid::new_v4(), order, DEFAULT_GRACE);
-        let folder = settings.project.folder.clone();
-        let command = move |words: &[String]| process::Launcher::new(words.iter().map(OsString::from), &folder);
-        let launcher = Arc::new(Processes::new(command(words)?, DEFAULT_GRACE));
+        let session = Uuid::new_v4();
+        let options = self.options(session, order, DEFAULT_GRACE);
+        let launcher = Arc::new(Processes::new(first, DEFAULT_GRACE));
         let files = self.files(reporter.clone()).await?;
         let (edited, name) = (Arc::clone(&launcher), target.name.clone());
         let outside = |told| {
             files.run(told, move |settings| {
                 let target = settings.project.targets.get(&name);
                 if let Some(TargetKind::Process(words)) = target.map(|target| &target.kind) {
-                    match command(words) {
+                    match command(words, &settings) {
                         Ok(command) => edited.set(command),
                         Err(error) => reporter.report(Event::Warning { message: error.message }),
                     }
@@ -112,7 +123,7 @@ impl Run<'_> {
                 std::future::ready(())
             })
         };
-        serve(&target.name, options, launcher, NoExtensions, reports, outside, async {}).await
+        serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}).await
     }
 
     async fn files(&self, reporter: Reporter) -> Result<Files> {
@@ -129,8 +140,12 @@ impl Run<'_> {
     }
 
     fn load(&self) -> Load {
-        let request = self.context.request(&self.args.watch);
-        Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings))
+        let load = Arc::clone(&self.load);
+        Box::new(move || load())
+    }
+
+    fn extensions(&self, session: Uuid) -> ExtensionSet {
+        ExtensionSet::new(&self.target.mcp, &self.settings.session.extensions_dir, session)
     }
 
     /// How the session behaves, as the file says.
@@ -144,6 +159,7 @@ impl Run<'_> {
             startup_timeout: mcp.startup_timeout,
             grace,
             backoff: self.settings.reconcile.backoff,
+            // The extensions say.
             results: Vec::new(),
             claims: Vec::new(),
         }

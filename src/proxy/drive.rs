@@ -46,7 +46,7 @@ use super::{
     session::{Input, Notice, Output, ServerId, Session},
     stdio::Stdio,
 };
-use crate::session::signals::Ending;
+use crate::{extension::ExtensionSet, session::signals::Ending};
 
 /// Bytes that wait for one side before the other is not read any more.
 const FULL: usize = 1 << 20;
@@ -70,29 +70,6 @@ impl Client {
     /// Whoever started this process.
     pub fn of_this_process() -> std::io::Result<Self> {
         Ok(Self { input: Stdio::stdin()?, output: Stdio::stdout()?, errors: Stdio::stderr()? })
-    }
-}
-
-/// What looks at frames of chosen methods, and answers some requests in the server's place.
-pub trait Extensions {
-    /// The answer to a request of that method; gives what the client gets.
-    fn result(&mut self, method: &'static str, frame: Frame) -> Frame;
-    /// A request that the claim of that number covers; gives the answer.
-    fn serve(&mut self, claim: usize, frame: &Frame) -> Frame;
-}
-
-/// None at all.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoExtensions;
-
-impl Extensions for NoExtensions {
-    fn result(&mut self, _method: &'static str, frame: Frame) -> Frame {
-        frame
-    }
-
-    fn serve(&mut self, _claim: usize, frame: &Frame) -> Frame {
-        // Nobody claims anything, so nothing comes here.
-        frame.clone()
     }
 }
 
@@ -127,11 +104,11 @@ pub struct Ended {
 }
 
 /// A session and everything it moves.
-pub struct Drive<L, X> {
+pub struct Drive<L> {
     name: String,
     session: Session,
     launcher: Arc<L>,
-    extensions: X,
+    extensions: ExtensionSet,
     hurry: CancellationToken,
     trace: Option<Trace>,
 
@@ -153,14 +130,14 @@ pub struct Drive<L, X> {
     signal: Option<Ending>,
 }
 
-impl<L: Launcher, X: Extensions> Drive<L, X> {
+impl<L: Launcher> Drive<L> {
     /// A session named `name` that has not begun. `hurry`, once cancelled, ends servers at once.
     pub fn new(
         name: String,
         session: Session,
         client: Client,
         launcher: Arc<L>,
-        extensions: X,
+        extensions: ExtensionSet,
         hurry: CancellationToken,
     ) -> Self {
         let (tell, news) = mpsc::unbounded_channel();
@@ -203,6 +180,7 @@ impl<L: Launcher, X: Extensions> Drive<L, X> {
         self.handle(Input::Begin, Instant::now());
         let well = poll_fn(|cx| self.turn(cx)).await;
         self.flush().await;
+        self.extensions.end();
         Ended { well, signal: self.signal }
     }
 

@@ -7,9 +7,7 @@ use tokio::process::Command;
 
 use super::{cannot_run, private_folder::PrivateFolder, warn};
 use crate::{
-    cli::WatchArgs,
-    commands::context::Context,
-    config::{Override, load},
+    commands::{context::Context, lone::Lone},
     docker_line::{ContainerLine, Injected, label_file},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
@@ -21,9 +19,6 @@ use crate::{
     output::log,
     session,
 };
-
-/// Variables that are about a project's targets, or choose within its file.
-const OF_PROJECTS: [&str; 2] = ["MCPMON_TARGETS__", "MCPMON_PROFILE"];
 
 /// One run of a line.
 #[derive(Debug)]
@@ -47,8 +42,10 @@ pub(super) struct Session {
 impl Session {
     /// Reads the settings, and says what is worth a warning.
     pub(super) fn new(context: &Context, line: ContainerLine) -> Result<Self> {
-        let name = shown_name(&line);
-        let mut settings = settings(context, &name)?;
+        let target = Lone::new(context, &shown_name(&line), "docker", None);
+        let mut settings = target.load()?;
+        log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
+        let name = target.name().to_owned();
         for message in settings.warnings.drain(..) {
             warn(message);
         }
@@ -102,22 +99,6 @@ impl Session {
     }
 }
 
-/// The settings as they are without a project, with one target of that name.
-fn settings(context: &Context, name: &str) -> Result<Settings> {
-    let mut request = context.request(&WatchArgs::default());
-    request.without_project = true;
-    request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
-    let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
-    // The image is the line's business: the target is there for what is watched.
-    request.overrides.extend([
-        Override { flag: name.to_owned(), key: key(&["targets", name, "image"]), values: vec!["image".to_owned()] },
-        Override { flag: name.to_owned(), key: key(&["name"]), values: vec!["docker".to_owned()] },
-    ]);
-    let settings = load(&request)?.settings;
-    log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
-    Ok(settings)
-}
-
 /// Gives the target the line's bind mounts, for the watcher; gives the grace period of the settings.
 fn add_binds(settings: &mut Settings, name: &str, context: &Context, line: &ContainerLine) -> Duration {
     let target = settings.project.targets.get_mut(name).map(|target| &mut target.kind);
@@ -162,13 +143,9 @@ fn label_files(
     Ok((files, folder))
 }
 
-/// The container's own name, or the image's without registry and tag; fit to be a target's name.
+/// The container's own name, or the image's without registry and tag.
 fn shown_name(line: &ContainerLine) -> String {
-    let own = line.name.clone().unwrap_or_else(|| image_name(&line.image));
-    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
-    let name: String = own.to_string_lossy().chars().map(fit).collect();
-    let name = name.trim_matches(['-', '_']).to_owned();
-    if name.is_empty() { "container".to_owned() } else { name }
+    line.name.clone().unwrap_or_else(|| image_name(&line.image)).to_string_lossy().into_owned()
 }
 
 fn image_name(image: &OsString) -> OsString {

@@ -7,6 +7,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     error::{Error, Kind, Result},
+    extension::ExtensionSet,
     output::{
         ActionKind, Event,
         reporter::Reports,
@@ -14,7 +15,7 @@ use crate::{
         words::Words,
     },
     proxy::{
-        drive::{Client, Drive, Ended, Extensions, News},
+        drive::{Client, Drive, Ended, News},
         server::Launcher,
         session::{Options, Session},
     },
@@ -28,11 +29,11 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 /// Stands between this process's client and the launcher's servers until the client leaves or a signal comes; gives the
 /// exit code. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside (saved files), and is
 /// dropped at the end; `before_the_end` is done before the launcher finishes.
-pub async fn serve<L: Launcher, X: Extensions, O: Future<Output = ()> + Send + 'static>(
+pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     name: &str,
-    options: Options,
+    mut options: Options,
     launcher: Arc<L>,
-    extensions: X,
+    extensions: ExtensionSet,
     reports: Reports,
     outside: impl FnOnce(mpsc::UnboundedSender<News>) -> O,
     before_the_end: impl Future<Output = ()>,
@@ -41,6 +42,7 @@ pub async fn serve<L: Launcher, X: Extensions, O: Future<Output = ()> + Send + '
     let signals = Signals::new().map_err(|error| failed("signals", error))?;
     let client = Client::of_this_process().map_err(|error| failed("stdin, stdout and stderr", error))?;
     let hurry = CancellationToken::new();
+    (options.results, options.claims) = (extensions.results(), extensions.claims());
     let session = Session::new(options);
     let mut drive = Drive::new(name.to_owned(), session, client, Arc::clone(&launcher), extensions, hurry.clone());
     let told = drive.teller();

@@ -1,0 +1,73 @@
+//! The settings of a line that brings its own target (`mcpmon docker run …`, `mcpmon python server.py`): no
+//! `mcpmon.toml` is needed, and none is looked for. What the environment and the user's own file say holds all the same.
+
+use super::context::Context;
+use crate::{
+    cli::WatchArgs,
+    config::{Override, Request, load},
+    error::Result,
+    model::{Settings, TargetKind},
+};
+
+/// Variables that are about a project's targets, or choose within its file.
+const OF_PROJECTS: [&str; 2] = ["MCPMON_TARGETS__", "MCPMON_PROFILE"];
+
+/// A line's one target.
+#[derive(Debug, Clone)]
+pub struct Lone {
+    request: Request,
+    name: String,
+    kind: Option<TargetKind>,
+}
+
+impl Lone {
+    /// `said`: what the line is called in what is shown, made fit to be a target's name. `project`: in the project's
+    /// place. `kind`: what the target is; none: a container that somebody else makes.
+    pub fn new(context: &Context, said: &str, project: &str, kind: Option<TargetKind>) -> Self {
+        let name = fit(said);
+        let mut request = context.request(&WatchArgs::default());
+        request.without_project = true;
+        request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+        let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        // What the target is made of is the line's business: it is there for what is watched.
+        request.overrides.extend([
+            Override { flag: name.clone(), key: key(&["targets", &name, "image"]), values: vec!["image".to_owned()] },
+            Override { flag: name.clone(), key: key(&["name"]), values: vec![project.to_owned()] },
+        ]);
+        Self { request, name, kind }
+    }
+
+    /// The target's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Reads the settings.
+    pub fn load(&self) -> Result<Settings> {
+        let mut settings = load(&self.request)?.settings;
+        if let (Some(kind), Some(target)) = (&self.kind, settings.project.targets.get_mut(&self.name)) {
+            target.kind = kind.clone();
+        }
+        Ok(settings)
+    }
+}
+
+fn fit(said: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') { c } else { '-' };
+    let name: String = said.chars().map(fit).collect();
+    let name = name.trim_matches(['-', '_']).to_owned();
+    if name.is_empty() { "server".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_fit_for_targets() {
+        let cases = [("python3.11", "python3-11"), ("my_server", "my_server"), ("é", "server"), ("-x-", "x")];
+        for (said, name) in cases {
+            assert_eq!(fit(said), name);
+        }
+    }
+}
