@@ -2,6 +2,7 @@
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
 mod cleanup;
+mod client;
 mod config_example;
 mod config_like_compose;
 mod detached;
@@ -18,6 +19,8 @@ mod plan_command;
 mod project;
 mod readme;
 mod reload;
+mod stdio;
+mod stdio_project;
 mod support;
 mod up_edit;
 mod up_lifecycle;

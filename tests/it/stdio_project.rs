@@ -1,0 +1,198 @@
+//! A stdio session in its project: beside `up` and other sessions, with networks and dependencies, edits of `mcpmon.toml`,
+//! and what is refused before anything begins.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::{
+    client::Client,
+    project::Project,
+    stdio::{greeter, greeting, server, servers},
+    support::{IMAGE, docker, inspected},
+};
+
+#[test]
+fn two_clients_and_up_run_one_target_side_by_side() {
+    let project = greeting("stdio-beside", "mcp.transport = \"stdio\"\nstdin_open = true");
+    let mut up = project.settled();
+    let kept = project.id("api");
+    let (mut first, mut second) = (Client::of_target(&project, "api"), Client::of_target(&project, "api"));
+    assert_eq!((first.call("greet", &json!({})), second.call("greet", &json!({}))), ("hello".into(), "hello".into()));
+    assert_eq!(servers(&project).len(), 2);
+
+    let plan = project.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 0, "sessions are no drift: {plan:?}");
+    let ps = project.run(&["ps", "--format", "json"]).json();
+    let roles: Vec<_> = ps.as_array().expect("rows").iter().map(|row| row["container"]["role"].clone()).collect();
+    assert_eq!(roles, [json!(null), json!("stdio"), json!("stdio")], "{ps}");
+    assert_eq!(project.run(&["restart", "api"]).code, 0);
+    assert_eq!(project.id("api"), kept, "`up`'s own is restarted");
+
+    up.interrupt();
+    let down = project.run(&["down"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert_eq!(servers(&project).len(), 2, "clients keep their servers");
+    assert_eq!(first.call("greet", &json!({})), "hello");
+    first.leave();
+    assert_eq!(second.call("greet", &json!({})), "hello");
+    second.leave();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_session_that_was_killed_is_cleaned_up_and_a_living_one_is_not() {
+    let project = greeting("stdio-cleanup", "");
+    let mut lives = Client::of_target(&project, "api");
+    let kept = server(&project);
+    let mut dies = Client::of_target(&project, "api");
+    dies.signal("KILL");
+    dies.end();
+    assert_eq!(servers(&project).len(), 2, "what nobody could remove");
+    let cleanup = project.run(&["cleanup", "--force"]);
+    assert_eq!(cleanup.code, 0, "{cleanup:?}");
+    assert_eq!(servers(&project), [kept]);
+    assert_eq!(lives.call("greet", &json!({})), "hello");
+    lives.leave();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn networks_and_dependencies_are_made_and_go_with_the_session() {
+    let config = format!(
+        "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"stdio\"]\nvolumes = [\"cache:/cache\"]\n\
+         depends_on = {{ db = {{ condition = \"service_healthy\" }} }}\n\
+         [targets.db]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n\
+         healthcheck = {{ test = [\"CMD\", \"/mcp-server\", \"exists\", \"/mcp-server\"], interval = \"1s\" }}\n[volumes.cache]\n"
+    );
+    let project = Project::with("stdio-needs", &config);
+    let mut client = Client::of_target(&project, "api");
+    assert_eq!(client.call("echo", &json!({"text": "x"})), "x");
+    assert_eq!(inspected(&project.container("db"))["State"]["Health"]["Status"], "healthy");
+    let labels = inspected(&project.container("db"))["Config"]["Labels"].clone();
+    assert_eq!(labels["mcpmon.role"], "dependency", "{labels}");
+
+    // Another client uses what is there; when the first one leaves, it brings up its own.
+    let mut second = Client::of_target(&project, "api");
+    assert_eq!(second.call("echo", &json!({"text": "y"})), "y");
+    client.leave();
+    assert_eq!(second.call("echo", &json!({"text": "z"})), "z");
+    second.leave();
+    let volume = format!("volume {}_cache", project.name);
+    assert_eq!(project.on_the_engine(), [volume], "volumes outlive sessions");
+}
+
+#[test]
+fn an_edit_of_the_file_reloads_and_a_bad_one_does_not() {
+    let project = greeting("stdio-edit", "environment = { COLOUR = \"red\" }");
+    let mut client = Client::of_target(&project, "api");
+    let colour = json!({"name": "COLOUR"});
+    assert_eq!(client.call("env", &colour), "red");
+    project.config(&greeter("environment = { COLOUR = \"green\" }"));
+    client.hears("mcpmon.toml read again");
+    client.hears("reloaded in");
+    assert_eq!(client.call("env", &colour), "green");
+    project.config(&greeter("environmnt = { COLOUR = \"blue\" }"));
+    client.hears("did you mean `environment`?");
+    client.hears("the last good configuration stays in force");
+    assert_eq!(client.call("env", &colour), "green");
+    project.config(&greeter("environment = { COLOUR = \"blue\" }"));
+    client.hears("reloaded in");
+    assert_eq!(client.call("env", &colour), "blue");
+    client.leave();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn where_there_can_be_one_only_the_old_one_stops_first() {
+    let project = Project::new("stdio-fixed");
+    let name = format!("{}-the-one", project.name);
+    project.write("content/greeting.txt", "hello\n");
+    project.config(&greeter(&format!("container_name = \"{name}\"")));
+    let mut client = Client::of_target(&project, "api");
+    assert_eq!(client.call("greet", &json!({})), "hello");
+    assert_eq!(inspected(&name)["Id"], server(&project).as_str());
+    project.write("content/greeting.txt", "good day");
+    client.hears("reloaded in");
+    assert_eq!(client.call("greet", &json!({})), "good day");
+    assert_eq!(inspected(&name)["State"]["Running"], true);
+    project.write("content/greeting.txt", "");
+    client.hears("the old server is started again");
+    // Files are as broken for the old one: it is a mended file that brings a server back.
+    project.write("content/greeting.txt", "good evening");
+    client.hears("reloaded in");
+    assert_eq!(client.call("greet", &json!({})), "good evening");
+    client.leave();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_built_target_is_built_first_and_the_client_waits() {
+    let project = Project::new("stdio-build");
+    project.write("app/greeting.txt", "hello\n");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCOPY greeting.txt /greeting.txt\n"));
+    project.config(
+        "watch.delay = \"20ms\"\n[targets.api]\nbuild = \"app\"\nnetwork_mode = \"none\"\n\
+         command = [\"stdio\", \"--greeting\", \"/greeting.txt\"]\n",
+    );
+    let mut client = Client::of_target(&project, "api");
+    assert_eq!(client.call("greet", &json!({})), "hello");
+    project.write("app/greeting.txt", "good day\n");
+    client.hears("building the image");
+    client.hears("reloaded in");
+    assert_eq!(client.call("greet", &json!({})), "good day");
+    project.write("app/Dockerfile", "FROM nobody/has:this\n");
+    client.hears("not reloaded");
+    assert_eq!(client.call("greet", &json!({})), "good day");
+    client.leave();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_plain_command_is_served_and_reloaded_too() {
+    let project = Project::new("stdio-process");
+    // The tests' server as a file of this host: it is static.
+    let label = format!("mcpmon.project={}", project.name);
+    let made = docker(&["create", "--label", &label, IMAGE]);
+    let id = String::from_utf8_lossy(&made.stdout).trim().to_owned();
+    let file = project.path("mcp-server").display().to_string();
+    assert!(docker(&["cp", &format!("{id}:/mcp-server"), &file]).status.success(), "docker cp");
+    assert!(docker(&["rm", &id]).status.success(), "docker rm");
+    project.write("content/greeting.txt", "hello\n");
+    project.config(
+        "watch = { delay = \"20ms\", paths = [\"content\"] }\n[targets.local]\n\
+         run = [\"./mcp-server\", \"stdio\", \"--greeting\", \"content/greeting.txt\"]\n",
+    );
+    let mut client = Client::of_target(&project, "local");
+    assert_eq!(client.call("greet", &json!({})), "hello");
+    project.write("content/greeting.txt", "good day");
+    client.hears("reloaded in");
+    assert_eq!(client.call("greet", &json!({})), "good day");
+    client.call("crash", &json!({"code": 3}));
+    client.hears("the server ended: exit status 3");
+    assert_eq!(client.call("greet", &json!({})), "good day");
+    client.leave();
+    let left = Command::new("pgrep").args(["-f", &file]).output().expect("pgrep");
+    assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
+}
+
+#[test]
+fn what_can_not_be_run_is_refused_before_anything_begins() {
+    let config =
+        format!("[targets.api]\nimage = \"{IMAGE}\"\n[targets.web]\ncompose = {{ file = \"compose.yaml\" }}\n");
+    let project = Project::with("stdio-refused", &config);
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["run", "apy"], 64, "did you mean api?"),
+        (&["run", "web"], 64, "is a compose target"),
+        (&["run"], 64, "<TARGET>"),
+        (&["run", "api", "--set", "targets.api.imge=x"], 78, "targets.api.image`?"),
+    ];
+    for (arguments, code, part) in cases {
+        let ran = project.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (code, ""), "{ran:?}");
+        assert!(ran.err.contains(part), "{ran:?}");
+    }
+    let help = project.run(&["run", "--help"]);
+    assert!(help.out.contains("\"mcpServers\""), "{help:?}");
+    project.assert_nothing_left();
+}
