@@ -118,10 +118,10 @@ impl Greeter {
         std::env::var(&arguments.name).map_err(|error| format!("{}: {error}", arguments.name))
     }
 
-    #[tool(description = "Answers after the given time", annotations(read_only_hint = true))]
+    #[tool(description = "Answers after the given time, with the greeting too", annotations(read_only_hint = true))]
     async fn slow(&self, Parameters(arguments): Parameters<SlowArguments>) -> String {
         tokio::time::sleep(Duration::from_millis(arguments.milliseconds)).await;
-        format!("slept {} ms", arguments.milliseconds)
+        format!("slept {} ms: {}", arguments.milliseconds, self.greeting)
     }
 
     #[tool(description = "Ends the server's process at once, without an answer", annotations(destructive_hint = true))]
