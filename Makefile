@@ -49,6 +49,7 @@ unit: images
 # What is measured is the binary that is shipped: built by itself, not with the features of the tests' dependencies.
 # What measures it need not be fast.
 bench: images build ## Measure against docker and docker compose (BENCH=--quick: in a minute or two)
+	@.ci/python benches
 	cargo bench --profile dev --bench table -- --binary target/release/mcpmon $(BENCH)
 
 clean: ## Remove what was built (images and engine stay)

@@ -70,6 +70,18 @@ impl Corner {
         timed(&self.folder, Path::new("docker"), arguments)
     }
 
+    /// `mcpmon` with these arguments, to be started here.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.folder).env("XDG_STATE_HOME", &self.folder);
+        command
+    }
+
+    /// Key and value of the label that containers carry which mcpmon does not start: the corner removes them too.
+    pub(crate) fn label(&self) -> (String, String) {
+        (COMPOSE_PROJECT.to_owned(), self.name.clone())
+    }
+
     /// Ids of mcpmon's containers here.
     pub(crate) fn containers(&self) -> Outcome<Vec<String>> {
         let found = printed("docker", &["ps", "-aq", "--filter", &format!("label={}={}", labels::PROJECT, self.name)])?;

@@ -9,7 +9,7 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`reload`], [`resident`], [`start`] | the rows |
+//! | [`fifty`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
@@ -17,6 +17,7 @@ mod machine;
 mod reload;
 mod resident;
 mod run;
+mod session;
 mod start;
 mod table;
 
@@ -45,6 +46,10 @@ pub(crate) struct Plan {
     pub(crate) reloads: usize,
     /// How long the idle supervisor is watched, in seconds: two resyncs in the whole form.
     pub(crate) idle: u64,
+    /// Calls in a row by each peer, in each of several turns.
+    pub(crate) trips: usize,
+    /// Reloads of a session under load.
+    pub(crate) storm: u64,
     /// Only rows whose name has this word.
     only: Option<String>,
 }
@@ -59,6 +64,8 @@ impl Plan {
             saves: 15,
             reloads: 1000,
             idle: 65,
+            trips: 300,
+            storm: 20,
             only: None,
         };
         let mut arguments = arguments;
@@ -68,7 +75,7 @@ impl Plan {
                 "--binary" => plan.binary = value()?.into(),
                 "--only" => plan.only = Some(value()?),
                 "--quick" => {
-                    plan = Self { rounds: 1, again: 3, saves: 5, reloads: 200, idle: 32, ..plan };
+                    plan = Self { rounds: 1, again: 3, saves: 5, reloads: 200, idle: 32, trips: 100, storm: 5, ..plan };
                 }
                 // Cargo's own.
                 "--bench" => {}
@@ -87,10 +94,13 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 7] = [
     ("fifty", fifty::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
+    ("session-reload", session::reload::measure),
+    ("session-trip", session::trip::measure),
+    ("session-others", session::others::measure),
     ("start", start::measure),
 ];
 

@@ -90,13 +90,13 @@ fn reload(corner: &Corner, save: usize, done: &mut usize, targets: usize) -> Out
 }
 
 /// Memory of a process, in MiB.
-struct Memory {
-    rss: f64,
+pub(crate) struct Memory {
+    pub(crate) rss: f64,
     private: f64,
 }
 
 impl Memory {
-    fn of(pid: u32) -> Outcome<Self> {
+    pub(crate) fn of(pid: u32) -> Outcome<Self> {
         let path = format!("/proc/{pid}/smaps_rollup");
         let text = fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
         let kib = |key: &str| -> Outcome<f64> {

@@ -96,6 +96,13 @@ pub(crate) fn wait<T>(
     }
 }
 
+/// The one below which so many hundredths of them lie (the nearest rank).
+pub(crate) fn percentile(mut values: Vec<f64>, hundredths: usize) -> Outcome<f64> {
+    values.sort_by(f64::total_cmp);
+    let rank = (values.len() * hundredths).div_ceil(100).max(1);
+    values.get(rank - 1).copied().ok_or_else(|| "nothing was measured".into())
+}
+
 /// The middle one.
 pub(crate) fn median(mut values: Vec<f64>) -> Outcome<f64> {
     values.sort_by(f64::total_cmp);

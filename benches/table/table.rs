@@ -50,19 +50,34 @@ impl Row {
         }
     }
 
+    /// What is shown beside the others, and has no bound.
+    pub(crate) fn shown(what: impl Into<String>, mcpmon: impl Into<String>, peer: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            mcpmon: mcpmon.into(),
+            peer: Some(peer.into()),
+            value: 0.0,
+            shown: String::new(),
+            bound: f64::INFINITY,
+            bound_shown: String::new(),
+        }
+    }
+
     fn holds(&self) -> bool {
         self.value <= self.bound
     }
 }
 
 /// Milliseconds with as many digits as mean something.
-fn time(milliseconds: f64) -> String {
+pub(crate) fn time(milliseconds: f64) -> String {
     if milliseconds >= 1000.0 {
         format!("{:.2} s", milliseconds / 1000.0)
     } else if milliseconds >= 20.0 {
         format!("{milliseconds:.0} ms")
-    } else {
+    } else if milliseconds >= 1.0 {
         format!("{milliseconds:.1} ms")
+    } else {
+        format!("{:.0} µs", milliseconds * 1000.0)
     }
 }
 
@@ -70,7 +85,11 @@ fn time(milliseconds: f64) -> String {
 pub(crate) fn markdown(machine: &str, rows: &[Row]) -> String {
     let mut text = format!("{machine}\n\n| what | mcpmon | peer | measured | at most | |\n|---|---|---|---|---|---|\n");
     for row in rows {
-        let verdict = if row.holds() { "holds" } else { "**over**" };
+        let verdict = match row.holds() {
+            _ if row.bound.is_infinite() => "shown",
+            true => "holds",
+            false => "**over**",
+        };
         let peer = row.peer.as_deref().unwrap_or("");
         // Writing to a String can't fail.
         let _ = writeln!(

@@ -19,6 +19,8 @@ pub(crate) enum Mode {
         #[command(flatten)]
         service: ServiceArguments,
     },
+    /// Serve MCP over standard input and output with the least of work, to measure the way there: echo and big, no SDK.
+    Lean,
     /// Serve MCP over Streamable HTTP at /mcp; /healthz answers 200.
     Http {
         /// The address to listen on.
@@ -78,6 +80,12 @@ pub(crate) struct ServiceArguments {
     /// File that holds the greeting, read once at the start [default: $GREETING_FILE, else a built-in one].
     #[arg(long, value_name = "FILE")]
     pub(crate) greeting: Option<PathBuf>,
+    /// File that names the tools to offer, one a line, read once at the start [default: all of them].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tools: Option<PathBuf>,
+    /// Declare that clients are told when the tools change, and let them subscribe to it.
+    #[arg(long)]
+    pub(crate) list_changed: bool,
     /// Milliseconds that pass before the server answers: a server that is slow to start.
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     pub(crate) start_delay: u64,

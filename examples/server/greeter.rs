@@ -1,41 +1,66 @@
 //! The MCP server itself: what it offers to a client.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rmcp::{
     ServerHandler,
-    handler::server::wrapper::Parameters,
-    model::{Implementation, ServerCapabilities, ServerConfig},
+    handler::server::{router::tool::ToolRouter, wrapper::Parameters},
+    model::{Implementation, ServerCapabilities, ServerConfig, SubscriptionFilter},
     schemars, tool, tool_handler, tool_router,
 };
 use serde::Deserialize;
 
+use crate::arguments::ServiceArguments;
+
 /// What `greet` says where no file was named.
 const BUILT_IN: &str = "Hello from mcp-server";
 
-/// The server's state: the greeting, as it was when the server started. That it is read only then is what
-/// makes a reload visible.
+/// The server's state: the greeting and the tools, as they were when the server started. That they are read only then
+/// is what makes a reload visible.
 #[derive(Debug, Clone)]
 pub(crate) struct Greeter {
     greeting: String,
+    tools: ToolRouter<Self>,
+    list_changed: bool,
 }
 
 impl Greeter {
-    /// Reads the greeting. One that can't be read, or says nothing, is an error: a server that was saved
-    /// in a broken state must fail at its start.
-    pub(crate) fn load(file: Option<PathBuf>) -> Result<Self, String> {
-        let file = file.or_else(|| std::env::var_os("GREETING_FILE").map(PathBuf::from));
-        let Some(file) = file else {
-            return Ok(Self { greeting: BUILT_IN.to_owned() });
-        };
-        let greeting = fs::read_to_string(&file)
-            .map_err(|error| format!("cannot read the greeting {}: {error}", file.display()))?;
-        let greeting = greeting.trim();
-        if greeting.is_empty() {
-            return Err(format!("the greeting {} is empty", file.display()));
+    /// Reads what the server depends on. What can't be read, or says nothing, is an error: a server that was saved in a
+    /// broken state must fail at its start.
+    pub(crate) fn load(arguments: &ServiceArguments) -> Result<Self, String> {
+        let file = arguments.greeting.clone().or_else(|| std::env::var_os("GREETING_FILE").map(PathBuf::from));
+        let greeting = file.map_or_else(|| Ok(BUILT_IN.to_owned()), |file| read("greeting", &file))?;
+        let mut tools = Self::tool_router();
+        if let Some(file) = &arguments.tools {
+            offer(&mut tools, &read("list of tools", file)?)?;
         }
-        Ok(Self { greeting: greeting.to_owned() })
+        Ok(Self { greeting, tools, list_changed: arguments.list_changed })
     }
+}
+
+/// A file that says something.
+fn read(what: &str, file: &Path) -> Result<String, String> {
+    let text =
+        fs::read_to_string(file).map_err(|error| format!("cannot read the {what} {}: {error}", file.display()))?;
+    let text = text.trim();
+    if text.is_empty() { Err(format!("the {what} {} is empty", file.display())) } else { Ok(text.to_owned()) }
+}
+
+/// Leaves the named tools, one a line, and takes all others away.
+fn offer(tools: &mut ToolRouter<Greeter>, names: &str) -> Result<(), String> {
+    let wanted: Vec<&str> = names.lines().map(str::trim).collect();
+    let known: Vec<String> = tools.list_all().iter().map(|tool| tool.name.to_string()).collect();
+    if let Some(unknown) = wanted.iter().find(|name| !known.iter().any(|tool| tool == *name)) {
+        return Err(format!("there is no tool {unknown}; there are: {}", known.join(", ")));
+    }
+    for name in known.iter().filter(|tool| !wanted.contains(&tool.as_str())) {
+        tools.remove_route(name);
+    }
+    Ok(())
 }
 
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -93,10 +118,10 @@ impl Greeter {
         std::env::var(&arguments.name).map_err(|error| format!("{}: {error}", arguments.name))
     }
 
-    #[tool(description = "Answers after the given time", annotations(read_only_hint = true))]
+    #[tool(description = "Answers after the given time, with the greeting too", annotations(read_only_hint = true))]
     async fn slow(&self, Parameters(arguments): Parameters<SlowArguments>) -> String {
         tokio::time::sleep(Duration::from_millis(arguments.milliseconds)).await;
-        format!("slept {} ms", arguments.milliseconds)
+        format!("slept {} ms: {}", arguments.milliseconds, self.greeting)
     }
 
     #[tool(description = "Ends the server's process at once, without an answer", annotations(destructive_hint = true))]
@@ -114,10 +139,17 @@ impl Greeter {
     }
 }
 
-#[tool_handler]
+#[tool_handler(router = self.tools)]
 impl ServerHandler for Greeter {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(Implementation::new("mcp-server", env!("CARGO_PKG_VERSION")))
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let capabilities =
+            if self.list_changed { capabilities.enable_tool_list_changed().build() } else { capabilities.build() };
+        ServerConfig::new(capabilities).with_server_info(Implementation::new("mcp-server", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        // Cut down to what is declared by whoever asks.
+        self.list_changed.then(|| requested.clone())
     }
 }

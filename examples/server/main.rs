@@ -8,6 +8,7 @@ mod arguments;
 mod fixture;
 mod greeter;
 mod healthz;
+mod lean;
 mod serve;
 mod signals;
 
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
 fn run(mode: Mode) -> Result<ExitCode, Box<dyn std::error::Error>> {
     match mode {
         Mode::Stdio { service } => serve::over_stdio(&service),
+        Mode::Lean => lean::serve(),
         Mode::Http { listen, allow_host, service } => serve::over_http(listen, allow_host, &service),
         Mode::Healthz { server } => Ok(healthz::ask(&server)),
         Mode::Idle => fixture::idle(),

@@ -26,7 +26,7 @@ type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
 
 /// Serves one client over standard input and output, until input ends or a signal comes.
 pub(crate) fn over_stdio(arguments: &ServiceArguments) -> Outcome {
-    let greeter = Greeter::load(arguments.greeting.clone())?;
+    let greeter = Greeter::load(arguments)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut ending = Ending::listen()?;
@@ -54,7 +54,7 @@ pub(crate) fn over_stdio(arguments: &ServiceArguments) -> Outcome {
 
 /// Serves any number of clients over Streamable HTTP, until a signal comes.
 pub(crate) fn over_http(listen: SocketAddr, allow_host: Vec<String>, arguments: &ServiceArguments) -> Outcome {
-    let greeter = Greeter::load(arguments.greeting.clone())?;
+    let greeter = Greeter::load(arguments)?;
     runtime()?.block_on(async {
         let mut ending = Ending::listen()?;
         let stop = CancellationToken::new();

@@ -159,6 +159,9 @@ impl Project {
     }
 }
 
+/// The label of containers whose labels are not mcpmon's to set, such as a docker line's own: its value is the project's name.
+pub(crate) const OWN_LABEL: &str = "mcpmon-it.project";
+
 /// What a project can leave: how it is listed with its names, and how it is removed.
 const LISTS: [(&str, &[&str]); 3] = [
     ("container", &["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}} {{.State}}"]),
@@ -167,9 +170,12 @@ const LISTS: [(&str, &[&str]); 3] = [
 ];
 
 fn listed(list: &[&str], project: &str) -> Vec<String> {
-    let filter = format!("label={}={project}", labels::PROJECT);
-    let output = docker(&[list, &["--filter", &filter]].concat());
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    let mut found = Vec::new();
+    for label in [labels::PROJECT, OWN_LABEL] {
+        let output = docker(&[list, &["--filter", &format!("label={label}={project}")]].concat());
+        found.extend(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
+    }
+    found
 }
 
 impl Drop for Project {
