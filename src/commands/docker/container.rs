@@ -9,7 +9,7 @@ use super::{cannot_run, private_folder::PrivateFolder, warn};
 use crate::{
     cli::WatchArgs,
     commands::context::Context,
-    config::{Override, load},
+    config::{Override, environment::CONFIG, load},
     docker_line::{ContainerLine, Injected, label_file},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
@@ -96,6 +96,19 @@ impl Session {
         Ok(Docker::connect(&environment, self.settings.session.docker_timeout).await?)
     }
 
+    /// The `--cidfile` of the line's own goes: docker refuses one that is there already, and that container is gone.
+    pub(super) fn forget_cidfile(&self) {
+        if let Some(file) = &self.line.cidfile {
+            // When it stays, docker says so.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    /// A path as it is shown: relative to where mcpmon was called.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.settings.project.folder).unwrap_or(path).display().to_string()
+    }
+
     /// The containers that this session made: by label, so that no other can be meant.
     pub(super) async fn containers(&self, engine: &Docker) -> Result<Vec<ObservedContainer>> {
         Ok(engine.list(&[(SESSION, Some(&self.owner.session.to_string()))]).await?)
@@ -106,14 +119,18 @@ impl Session {
 fn settings(context: &Context, name: &str) -> Result<Settings> {
     let mut request = context.request(&WatchArgs::default());
     request.without_project = true;
-    request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+    // A file that is named counts, without its targets.
+    if request.config.is_none() && request.environment.get(CONFIG).is_none_or(String::is_empty) {
+        request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+    }
     let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     // The image is the line's business: the target is there for what is watched.
     request.overrides.extend([
         Override { flag: name.to_owned(), key: key(&["targets", name, "image"]), values: vec!["image".to_owned()] },
         Override { flag: name.to_owned(), key: key(&["name"]), values: vec!["docker".to_owned()] },
     ]);
-    let settings = load(&request)?.settings;
+    let mut settings = load(&request)?.settings;
+    settings.project.targets.retain(|target, _| target == name);
     log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
     Ok(settings)
 }
