@@ -572,6 +572,9 @@ fn a_detached_container_ends_with_its_own_exit_code() {
         ("docker run -d @ --network none IMAGE exit 0", 0, 1),
         ("docker run -d @ --network none IMAGE exit 3 --after 300", 3, 1),
         ("docker run -d --rm @ --network none IMAGE exit 4 --after 1500", 4, 0),
+        // What is watched makes no difference to what ends well.
+        ("docker run -d @ --network none -v ./src:/src IMAGE exit 0 --after 300", 0, 1),
+        ("docker run -d --rm @ --network none -v ./src:/src IMAGE exit 0 --after 1500", 0, 0),
         ("docker run -d @ --network none --entrypoint /nope IMAGE", 127, 1),
         ("docker run -d --rm @ --network none --entrypoint /nope IMAGE", 127, 0),
     ] {

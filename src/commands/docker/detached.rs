@@ -20,7 +20,7 @@ use crate::{
         docker::Docker,
         resume::{EventFeed, Update},
     },
-    error::Result,
+    error::{Error, Result},
     model::{ObservedContainer, State, labels::SESSION},
     output::{
         ActionKind, Event, Reporter,
@@ -68,11 +68,13 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     });
     let label = session.owner.session.to_string();
     let follow = Follow {
-        feed: EventFeed::new(engine.clone(), (SESSION, Some(&label)), None),
+        // By the engine's own clock: its end is not missed, however soon it came.
+        feed: EventFeed::new(engine.clone(), (SESSION, Some(&label)), Some(container.created * 1_000_000_000)),
         followers: Followers::new(engine.clone(), reporter.clone()),
         restarts: JoinSet::new(),
         down: false,
         exit_code: None,
+        destroyed: false,
         asked: None,
         watching,
         container,
@@ -98,8 +100,10 @@ struct Follow {
     restarts: JoinSet<(Reload, Instant, EngineResult<()>)>,
     /// It ended by itself, with an error; the next change starts it.
     down: bool,
-    /// Its last end's.
+    /// Its end's.
     exit_code: Option<i64>,
+    /// The engine told that it was removed.
+    destroyed: bool,
     /// A signal that came while the line was run again.
     asked: Option<Signal>,
 }
@@ -121,7 +125,7 @@ impl Follow {
             }
             if !self.restarts.is_empty() || self.down || self.looks_alive().await {
                 // Goes on.
-            } else if self.watching.is_on() && self.exit_code != Some(0) {
+            } else if self.watching.is_on() && self.exit_code.is_some_and(|code| code != 0) {
                 self.down = true;
                 self.warn(format!(
                     "{} ended{}; it is started again when a watched file is saved",
@@ -142,12 +146,12 @@ impl Follow {
                 () = unread.cancelled() => break Over::Asked("the output was closed", signalled(Signal::PIPE)),
                 Some(restarted) = self.restarts.join_next(), if !self.restarts.is_empty() => {
                     if let Ok((reload, began, result)) = restarted {
-                        self.restarted(&reload, began, result);
+                        self.restarted(&reload, began, result.map_err(Error::from));
                     }
                 }
                 update = self.feed.next() => self.engine_update(update),
                 noticed = self.watching.next() => match noticed {
-                    Noticed::Reload(reload) => self.reload(reload, caught).await?,
+                    Noticed::Reload(reload) => self.reload(reload, caught).await,
                     Noticed::Warning(message) => self.warn(message),
                 },
             }
@@ -172,7 +176,8 @@ impl Follow {
                 }
                 details.running || details.state == State::Restarting
             }
-            Ok(None) => false,
+            // Removed when it ended; the event that tells its exit code is on its way.
+            Ok(None) => self.exit_code.is_none() && !self.destroyed,
             Err(_) => true,
         }
     }
@@ -183,8 +188,10 @@ impl Follow {
                 match action.as_str() {
                     "start" => {
                         self.down = false;
+                        self.exit_code = None;
                         self.show_output();
                     }
+                    "destroy" => self.destroyed = true,
                     "die" => self.exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok()),
                     _ => {}
                 }
@@ -196,7 +203,7 @@ impl Follow {
     }
 
     /// Begins a restart.
-    async fn reload(&mut self, reload: Reload, caught: &mut Caught) -> Result<()> {
+    async fn reload(&mut self, reload: Reload, caught: &mut Caught) {
         self.reporter.report(Event::FilesChanged {
             target: reload.target.clone(),
             path: reload.first_path.as_deref().map(|path| self.session.shown(path)).unwrap_or_default(),
@@ -204,43 +211,47 @@ impl Follow {
             action: ActionKind::Restart,
         });
         let began = Instant::now();
-        if std::mem::take(&mut self.down) && self.is_gone().await? {
-            self.run_again(caught).await?;
-            self.restarted(&reload, began, Ok(()));
-            return Ok(());
+        if std::mem::take(&mut self.down) {
+            match self.run_again(caught).await {
+                Ok(true) => return self.restarted(&reload, began, Ok(())),
+                Ok(false) => {}
+                Err(error) => {
+                    self.down = true;
+                    return self.restarted(&reload, began, Err(error));
+                }
+            }
         }
         let (engine, id, grace) = (self.engine.clone(), self.container.id.clone(), self.session.grace);
         self.restarts.spawn(async move {
             let result = engine.restart(&id, grace).await;
             (reload, began, result)
         });
-        Ok(())
     }
 
-    /// Whether it can't be started again; waits for the end of a removal that has begun.
-    async fn is_gone(&self) -> Result<bool> {
+    /// Where `--rm` has taken the ended container away, or somebody else did, the line makes another one. False: it is
+    /// there, and can be started again.
+    async fn run_again(&mut self, caught: &mut Caught) -> Result<bool> {
         if self.session.line.remove {
+            // Waits for the end of a removal that has begun.
             self.engine.remove(&self.container.id).await?;
         }
-        Ok(self.engine.inspect(&self.container.id).await?.is_none())
-    }
-
-    /// The engine removed it when it ended (`--rm`): the line makes another one.
-    async fn run_again(&mut self, caught: &mut Caught) -> Result<()> {
+        if self.engine.inspect(&self.container.id).await?.is_some() {
+            return Ok(false);
+        }
         self.session.forget_cidfile();
         let (status, asked) = to_end(&self.session, caught, true).await?;
-        match self.session.containers(&self.engine).await?.pop() {
-            Some(container) => self.container = container,
-            None => self.down = true,
-        }
         self.asked = asked;
-        if !status.success() {
-            self.down = true;
+        match self.session.containers(&self.engine).await?.pop() {
+            Some(container) if status.success() => {
+                (self.container, self.exit_code, self.destroyed) = (container, None, false);
+                Ok(true)
+            }
+            // Docker has said why.
+            _ => Err(Error::failed("the line could not be run again")),
         }
-        Ok(())
     }
 
-    fn restarted(&mut self, reload: &Reload, began: Instant, result: EngineResult<()>) {
+    fn restarted(&mut self, reload: &Reload, began: Instant, result: Result<()>) {
         self.watching.done(reload);
         match result {
             Ok(()) => {
@@ -254,8 +265,8 @@ impl Follow {
             Err(error) => self.reporter.report(Event::ActionFailed {
                 target: self.session.name.clone(),
                 action: ActionKind::Restart,
-                hint: error.hint(),
                 error: error.to_string(),
+                hint: error.hint,
                 log: Vec::new(),
                 retry_ms: None,
             }),
@@ -277,7 +288,8 @@ impl Follow {
         };
         self.restarts.abort_all();
         let left = if self.session.settings.session.cleanup {
-            end(&self.session, &self.engine, &self.container, caught).await?;
+            let ended = end(&self.session, &self.engine, &self.container, caught).await;
+            ended.map_err(|error| error.hint("`mcpmon cleanup` removes the container, once the engine answers"))?;
             0
         } else {
             1
