@@ -24,10 +24,13 @@ use crate::{
     output::{Event, style::Paint, words::Words},
 };
 
+mod child;
 mod container;
 mod detached;
+mod ending;
 mod foreground;
 mod private_folder;
+mod watching;
 
 use container::Session;
 
@@ -63,7 +66,7 @@ async fn make(context: &Context, line: ContainerLine) -> Result<u8> {
     let session = Session::new(context, line)?;
     match (verb, detach) {
         (Verb::Create, _) => foreground::create(session).await,
-        (Verb::Run, false) => foreground::run(session).await,
+        (Verb::Run, false) => Box::pin(foreground::run(context, session)).await,
         (Verb::Run, true) => Box::pin(detached::run(context, session)).await,
     }
 }
@@ -108,9 +111,12 @@ fn cannot_run(program: &OsStr, error: io::Error) -> Error {
     }
 }
 
-/// Says a warning, as `up` does.
-fn warn(message: impl Into<String>) {
-    let event = Event::Warning { message: message.into() };
-    let line = Words::new(Paint::stderr(), Paint::stderr(), &[], false).say(&event);
+/// Says what happened, in `up`'s words.
+fn say(event: &Event) {
+    let line = Words::new(Paint::stderr(), Paint::stderr(), &[], false).say(event);
     let _ = writeln!(stderr(), "{}", line.unwrap_or_default());
+}
+
+fn warn(message: impl Into<String>) {
+    say(&Event::Warning { message: message.into() });
 }

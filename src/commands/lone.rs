@@ -4,7 +4,7 @@
 use super::context::Context;
 use crate::{
     cli::WatchArgs,
-    config::{Override, Request, load},
+    config::{Override, Request, environment::CONFIG, load},
     error::Result,
     model::{Settings, TargetKind},
 };
@@ -27,7 +27,10 @@ impl Lone {
         let name = fit(said);
         let mut request = context.request(&WatchArgs::default());
         request.without_project = true;
-        request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+        // A file that is named counts, without its targets.
+        if request.config.is_none() && request.environment.get(CONFIG).is_none_or(String::is_empty) {
+            request.environment.retain(|key, _| !OF_PROJECTS.iter().any(|prefix| key.starts_with(prefix)));
+        }
         let key = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         // What the target is made of is the line's business: it is there for what is watched.
         request.overrides.extend([
@@ -45,6 +48,7 @@ impl Lone {
     /// Reads the settings.
     pub fn load(&self) -> Result<Settings> {
         let mut settings = load(&self.request)?.settings;
+        settings.project.targets.retain(|target, _| *target == self.name);
         if let (Some(kind), Some(target)) = (&self.kind, settings.project.targets.get_mut(&self.name)) {
             target.kind = kind.clone();
         }

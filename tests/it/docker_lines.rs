@@ -310,6 +310,8 @@ fn what_ran_is_the_same_and_said_the_same() {
         "docker run --rm @ --network none IMAGE exit 3",
         "docker run --rm=true @ --network none IMAGE lines --count 2 --then-exit 0",
         "docker run @ --network none -v ./src:/src:ro IMAGE cat /src/text",
+        // A job's own writing is no reason to start it again.
+        "docker run @ --network none -v ./src:/src IMAGE write /src/made text",
         "docker run --rm @ --network none --mount type=bind,src=./src,dst=/src IMAGE cat /src/text",
         "docker run @ --network none --cidfile cid IMAGE exit 1",
         "docker run @ --network none --log-driver none IMAGE lines --count 1 --then-exit 0",
@@ -482,15 +484,10 @@ impl Going {
         })
     }
 
-    /// The next line that says this.
+    /// Waits for a line that ends like this.
     #[track_caller]
-    fn wait(&self, what: &str) -> String {
-        loop {
-            let line = self.line(what);
-            if line.contains(what) {
-                return line;
-            }
-        }
+    fn wait(&self, what: &str) {
+        while !self.line(what).ends_with(what) {}
     }
 
     #[track_caller]
@@ -575,6 +572,9 @@ fn a_detached_container_ends_with_its_own_exit_code() {
         ("docker run -d @ --network none IMAGE exit 0", 0, 1),
         ("docker run -d @ --network none IMAGE exit 3 --after 300", 3, 1),
         ("docker run -d --rm @ --network none IMAGE exit 4 --after 1500", 4, 0),
+        // What is watched makes no difference to what ends well.
+        ("docker run -d @ --network none -v ./src:/src IMAGE exit 0 --after 300", 0, 1),
+        ("docker run -d --rm @ --network none -v ./src:/src IMAGE exit 0 --after 1500", 0, 0),
         ("docker run -d @ --network none --entrypoint /nope IMAGE", 127, 1),
         ("docker run -d --rm @ --network none --entrypoint /nope IMAGE", 127, 0),
     ] {
@@ -606,6 +606,34 @@ fn a_saved_file_restarts_what_is_detached() {
         going.signal("TERM");
         assert_eq!(going.end(), Some(143), "{line}");
         assert_eq!(bench.containers(), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
+fn a_saved_file_runs_a_foreground_line_again() {
+    let bench = Bench::new("foreground-reload");
+    let save = |text: &str| fs::write(bench.folder.path().join("src/text"), text).expect("a file");
+    let watched = [("MCPMON_DELAY", "0"), ("MCPMON_WATCH", "src")];
+    for (line, variables, left) in [
+        ("docker run --rm @ --init --network none -v ./src:/src:ro IMAGE lines --every 50", &watched[..1], 0),
+        ("docker run -t @ --network none --name NAME --cidfile cid IMAGE lines --every 50", &watched, 1),
+    ] {
+        let mut going = Going::start(&bench, line, variables);
+        going.wait("line 3");
+        let before = bench.containers();
+        save(line);
+        assert!(going.wait_error("changed, restarting").contains("src/text"), "{line}");
+        going.wait("line 1");
+        let after = bench.containers();
+        assert!(after.len() == 1 && after != before, "{line}: {before:?} {after:?}");
+        // What ends by an error after a save waits for the next one.
+        assert!(docker(&["kill", &after[0]]).status.success());
+        going.wait_error("ended with exit code 137; it is run again when a watched file is saved");
+        save("again");
+        going.wait("line 2");
+        going.signal("TERM");
+        assert_eq!((going.end(), bench.containers().len()), (Some(0), left), "{line}");
+        bench.clear();
     }
 }
 

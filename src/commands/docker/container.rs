@@ -93,6 +93,19 @@ impl Session {
         Ok(Docker::connect(&environment, self.settings.session.docker_timeout).await?)
     }
 
+    /// The `--cidfile` of the line's own goes: docker refuses one that is there already, and that container is gone.
+    pub(super) fn forget_cidfile(&self) {
+        if let Some(file) = &self.line.cidfile {
+            // When it stays, docker says so.
+            let _ = std::fs::remove_file(file);
+        }
+    }
+
+    /// A path as it is shown: relative to where mcpmon was called.
+    pub(super) fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(&self.settings.project.folder).unwrap_or(path).display().to_string()
+    }
+
     /// The containers that this session made: by label, so that no other can be meant.
     pub(super) async fn containers(&self, engine: &Docker) -> Result<Vec<ObservedContainer>> {
         Ok(engine.list(&[(SESSION, Some(&self.owner.session.to_string()))]).await?)

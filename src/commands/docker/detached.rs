@@ -1,21 +1,17 @@
 //! `docker run -d`: the CLI prints the id and ends, which is no crash. The container is followed from then on: what it
 //! prints is shown, it is restarted when watched files are saved, and it is stopped and removed at the end.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::sleep_until,
-};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    child::{catch, exit_code, signalled, to_end},
     container::Session,
-    foreground::{catch, end, exit_code, leave, to_end},
+    ending::{end, leave},
+    watching::{Binds, Noticed, Watching},
 };
 use crate::{
     commands::{context::Context, up::finish},
@@ -24,7 +20,7 @@ use crate::{
         docker::Docker,
         resume::{EventFeed, Update},
     },
-    error::{Kind, Result},
+    error::{Error, Result},
     model::{ObservedContainer, State, labels::SESSION},
     output::{
         ActionKind, Event, Reporter,
@@ -33,23 +29,18 @@ use crate::{
         show::{Options, show},
     },
     session::forward::{self, Caught},
-    trigger::{Reload, Rules, Trigger},
-    watch::{ChangeReceiver, Watcher},
+    trigger::Reload,
 };
 
 /// The rest of the output of a container that has ended: it is there already.
 const LAST_LOGS: Duration = Duration::from_secs(2);
-/// No deadline is set: something else wakes.
-const FAR: Duration = Duration::from_hours(1);
 
 /// Runs the line, and follows its container to the end; gives the exit code.
 pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let mut caught = catch()?;
     // Watched before it starts: what is saved while it does is a change.
-    let rules = Arc::new(Rules::new(&session.settings, context.home().as_deref()));
-    let (watcher, changes) = Watcher::new()?;
-    let (ran, ()) =
-        tokio::join!(to_end(&session, &mut caught, false), watcher.set(Arc::clone(&rules), std::iter::empty()));
+    let watching = Watching::new(context, &session, Binds::All)?;
+    let (ran, ()) = tokio::join!(to_end(&session, &mut caught, false), watching.begin());
     let (status, asked) = ran?;
     if !status.success() {
         leave(&session, Some(status), &mut caught).await;
@@ -75,20 +66,17 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
             show(reports, options).await
         }
     });
-    for message in rules.targets().iter().flat_map(|target| target.warnings.clone()) {
-        reporter.report(Event::Warning { message });
-    }
     let label = session.owner.session.to_string();
     let follow = Follow {
-        feed: EventFeed::new(engine.clone(), (SESSION, Some(&label)), None),
+        // By the engine's own clock: its end is not missed, however soon it came.
+        feed: EventFeed::new(engine.clone(), (SESSION, Some(&label)), Some(container.created * 1_000_000_000)),
         followers: Followers::new(engine.clone(), reporter.clone()),
-        trigger: Trigger::new(Arc::clone(&rules)),
-        watching: !rules.roots().is_empty(),
-        _watcher: watcher,
         restarts: JoinSet::new(),
         down: false,
         exit_code: None,
-        changes,
+        destroyed: false,
+        asked: None,
+        watching,
         container,
         engine,
         reporter,
@@ -99,10 +87,6 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     code
 }
 
-fn signalled(signal: Signal) -> u8 {
-    Kind::Signal(u8::try_from(signal.as_raw()).unwrap_or_default()).exit_code()
-}
-
 /// A container being followed.
 struct Follow {
     session: Session,
@@ -111,17 +95,17 @@ struct Follow {
     reporter: Reporter,
     feed: EventFeed<Docker>,
     followers: Followers<Docker>,
-    changes: ChangeReceiver,
-    trigger: Trigger,
-    /// Something is watched.
-    watching: bool,
-    _watcher: Watcher,
-    /// The restart in flight, since when.
-    restarts: JoinSet<(Instant, EngineResult<()>)>,
+    watching: Watching,
+    /// The restart in flight: why, and since when.
+    restarts: JoinSet<(Reload, Instant, EngineResult<()>)>,
     /// It ended by itself, with an error; the next change starts it.
     down: bool,
-    /// Its last end's.
+    /// Its end's.
     exit_code: Option<i64>,
+    /// The engine told that it was removed.
+    destroyed: bool,
+    /// A signal that came while the line was run again.
+    asked: Option<Signal>,
 }
 
 /// Why following ends.
@@ -136,9 +120,12 @@ impl Follow {
     async fn run(mut self, caught: &mut Caught, unread: &CancellationToken) -> Result<u8> {
         self.show_output();
         let over = loop {
+            if let Some(signal) = self.asked {
+                break Over::Asked(name(signal), signalled(signal));
+            }
             if !self.restarts.is_empty() || self.down || self.looks_alive().await {
                 // Goes on.
-            } else if self.watching && self.exit_code != Some(0) {
+            } else if self.watching.is_on() && self.exit_code.is_some_and(|code| code != 0) {
                 self.down = true;
                 self.warn(format!(
                     "{} ended{}; it is started again when a watched file is saved",
@@ -150,26 +137,23 @@ impl Follow {
             }
             tokio::select! {
                 biased;
-                signal = caught.next() => if forward::ends(signal) {
-                    break Over::Asked(name(signal), signalled(signal));
+                signal = caught.next() => match signal {
+                    signal if forward::ends(signal) => break Over::Asked(name(signal), signalled(signal)),
+                    // Ctrl-Z is caught for the CLI's sake; here it means what it always means.
+                    Signal::TSTP => forward::send(std::process::id(), Signal::STOP),
+                    _ => {}
                 },
                 () = unread.cancelled() => break Over::Asked("the output was closed", signalled(Signal::PIPE)),
                 Some(restarted) = self.restarts.join_next(), if !self.restarts.is_empty() => {
-                    if let Ok((began, result)) = restarted {
-                        self.restarted(began, result);
+                    if let Ok((reload, began, result)) = restarted {
+                        self.restarted(&reload, began, result.map_err(Error::from));
                     }
                 }
                 update = self.feed.next() => self.engine_update(update),
-                changes = self.changes.next() => {
-                    for warning in changes.warnings.clone() {
-                        self.warn(warning);
-                    }
-                    self.trigger.changed(Instant::now(), &changes);
-                    self.reload(caught).await?;
-                }
-                () = sleep_until(self.trigger.next_deadline().unwrap_or_else(|| Instant::now() + FAR).into()) => {
-                    self.reload(caught).await?;
-                }
+                noticed = self.watching.next() => match noticed {
+                    Noticed::Reload(reload) => self.reload(reload, caught).await,
+                    Noticed::Warning(message) => self.warn(message),
+                },
             }
         };
         self.leave(over, caught).await
@@ -192,7 +176,8 @@ impl Follow {
                 }
                 details.running || details.state == State::Restarting
             }
-            Ok(None) => false,
+            // Removed when it ended; the event that tells its exit code is on its way.
+            Ok(None) => self.exit_code.is_none() && !self.destroyed,
             Err(_) => true,
         }
     }
@@ -203,8 +188,10 @@ impl Follow {
                 match action.as_str() {
                     "start" => {
                         self.down = false;
+                        self.exit_code = None;
                         self.show_output();
                     }
+                    "destroy" => self.destroyed = true,
                     "die" => self.exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok()),
                     _ => {}
                 }
@@ -215,46 +202,57 @@ impl Follow {
         }
     }
 
-    /// Begins the restart that is due, if one is.
-    async fn reload(&mut self, caught: &mut Caught) -> Result<()> {
-        for Reload { target, first_path, count, .. } in self.trigger.poll(Instant::now()) {
-            let path = first_path.map(|path| self.shown(&path)).unwrap_or_default();
-            self.reporter.report(Event::FilesChanged { target, path, count, action: ActionKind::Restart });
-            let began = Instant::now();
-            if std::mem::take(&mut self.down) && self.is_gone().await? {
-                self.run_again(caught).await?;
-                self.restarted(began, Ok(()));
-                continue;
+    /// Begins a restart.
+    async fn reload(&mut self, reload: Reload, caught: &mut Caught) {
+        self.reporter.report(Event::FilesChanged {
+            target: reload.target.clone(),
+            path: reload.first_path.as_deref().map(|path| self.session.shown(path)).unwrap_or_default(),
+            count: reload.count,
+            action: ActionKind::Restart,
+        });
+        let began = Instant::now();
+        if std::mem::take(&mut self.down) {
+            match self.run_again(caught).await {
+                Ok(true) => return self.restarted(&reload, began, Ok(())),
+                Ok(false) => {}
+                Err(error) => {
+                    self.down = true;
+                    return self.restarted(&reload, began, Err(error));
+                }
             }
-            let (engine, id, grace) = (self.engine.clone(), self.container.id.clone(), self.session.grace);
-            self.restarts.spawn(async move { (began, engine.restart(&id, grace).await) });
         }
-        Ok(())
+        let (engine, id, grace) = (self.engine.clone(), self.container.id.clone(), self.session.grace);
+        self.restarts.spawn(async move {
+            let result = engine.restart(&id, grace).await;
+            (reload, began, result)
+        });
     }
 
-    /// Whether it can't be started again; waits for the end of a removal that has begun.
-    async fn is_gone(&self) -> Result<bool> {
+    /// Where `--rm` has taken the ended container away, or somebody else did, the line makes another one. False: it is
+    /// there, and can be started again.
+    async fn run_again(&mut self, caught: &mut Caught) -> Result<bool> {
         if self.session.line.remove {
+            // Waits for the end of a removal that has begun.
             self.engine.remove(&self.container.id).await?;
         }
-        Ok(self.engine.inspect(&self.container.id).await?.is_none())
-    }
-
-    /// The engine removed it when it ended (`--rm`): the line makes another one.
-    async fn run_again(&mut self, caught: &mut Caught) -> Result<()> {
-        let (status, _) = to_end(&self.session, caught, true).await?;
+        if self.engine.inspect(&self.container.id).await?.is_some() {
+            return Ok(false);
+        }
+        self.session.forget_cidfile();
+        let (status, asked) = to_end(&self.session, caught, true).await?;
+        self.asked = asked;
         match self.session.containers(&self.engine).await?.pop() {
-            Some(container) => self.container = container,
-            None => self.down = true,
+            Some(container) if status.success() => {
+                (self.container, self.exit_code, self.destroyed) = (container, None, false);
+                Ok(true)
+            }
+            // Docker has said why.
+            _ => Err(Error::failed("the line could not be run again")),
         }
-        if !status.success() {
-            self.down = true;
-        }
-        Ok(())
     }
 
-    fn restarted(&mut self, began: Instant, result: EngineResult<()>) {
-        self.trigger.done(&self.session.name);
+    fn restarted(&mut self, reload: &Reload, began: Instant, result: Result<()>) {
+        self.watching.done(reload);
         match result {
             Ok(()) => {
                 self.show_output();
@@ -267,17 +265,12 @@ impl Follow {
             Err(error) => self.reporter.report(Event::ActionFailed {
                 target: self.session.name.clone(),
                 action: ActionKind::Restart,
-                hint: error.hint(),
                 error: error.to_string(),
+                hint: error.hint,
                 log: Vec::new(),
                 retry_ms: None,
             }),
         }
-    }
-
-    /// A path as it is shown: relative to where mcpmon was called.
-    fn shown(&self, path: &std::path::Path) -> String {
-        path.strip_prefix(&self.session.settings.project.folder).unwrap_or(path).display().to_string()
     }
 
     /// The end: nothing is left of what was asked to end; what ended by itself stays, as it does without mcpmon.
@@ -295,7 +288,8 @@ impl Follow {
         };
         self.restarts.abort_all();
         let left = if self.session.settings.session.cleanup {
-            end(&self.session, &self.engine, &self.container, caught).await?;
+            let ended = end(&self.session, &self.engine, &self.container, caught).await;
+            ended.map_err(|error| error.hint("`mcpmon cleanup` removes the container, once the engine answers"))?;
             0
         } else {
             1

@@ -1,43 +1,79 @@
 //! A line in the foreground: the docker CLI as a child that has mcpmon's terminal, input, output and signals, and
-//! whose exit status is mcpmon's. At the end the containers are looked at, never the CLI's word for them.
+//! whose exit status is mcpmon's. When watched files are saved, its container is removed and the line is run again.
 
-use std::{io::IsTerminal, os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{io::IsTerminal, process::ExitStatus, time::Duration};
 
 use rustix::process::Signal;
 
-use super::{container::Session, warn};
+use super::{
+    child::{catch, exit_code, hand_on, lost, signalled, start, to_end},
+    container::Session,
+    ending::{end, found, leave},
+    say, warn,
+    watching::{Binds, Noticed, Watching},
+};
 use crate::{
-    engine::{Engine, docker::Docker},
-    error::{Error, Result},
-    model::{ObservedContainer, State},
+    commands::context::Context,
+    error::Result,
+    output::{ActionKind, Event},
     session::forward::{self, Caught, Child},
+    trigger::Reload,
 };
 
+/// How long the CLI may take to end after its container is gone.
+const CLI_ENDS: Duration = Duration::from_secs(10);
+
+/// Why a run of the CLI is over.
+enum Over {
+    /// It ended; the signal that asked for it.
+    Ended(ExitStatus, Option<Signal>),
+    /// Files changed.
+    Changed(Reload),
+}
+
 /// Runs the line, and leaves nothing behind that docker would not; gives docker's exit code.
-pub(super) async fn run(session: Session) -> Result<u8> {
+pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let mut caught = catch()?;
-    let child = if session.line.takes_stdin() {
-        Child::Beside { raw: session.line.tty && std::io::stdin().is_terminal() }
+    // Who reads from a terminal or a pipe can't be run again: what was read is gone.
+    let (child, mut watching) = if session.line.takes_stdin() {
+        (Child::Beside { raw: session.line.tty && std::io::stdin().is_terminal() }, None)
     } else {
-        Child::Apart
+        (Child::Apart, Some(Watching::new(context, &session, Binds::ReadOnly)?))
     };
-    let mut docker = start(&session, child)?;
-    let status = loop {
-        tokio::select! {
-            status = docker.wait() => break status.map_err(lost)?,
-            signal = caught.next() => {
-                hand_on(&docker, child, signal);
-                // The terminal has gone: nobody is there any more who could end what does not hear that signal.
-                if signal == Signal::HUP {
-                    leave(&session, None, &mut caught).await;
-                    // Gone already, or about to be: it has nothing left to wait for.
-                    let _ = docker.start_kill();
-                }
-            }
+    let mut again = false;
+    loop {
+        let mut docker = start(&session, child)?;
+        if let Some(watching) = watching.as_ref().filter(|_| !again) {
+            watching.begin().await;
         }
-    };
-    leave(&session, Some(status), &mut caught).await;
-    Ok(exit_code(status))
+        let over = until_over(&session, &mut docker, child, &mut caught, watching.as_mut()).await?;
+        let reload = match over {
+            Over::Changed(reload) => reload,
+            // Docker's status is the first run's: what a save broke, the next one may mend.
+            Over::Ended(status, None) if again && !status.success() => {
+                leave(&session, Some(status), &mut caught).await;
+                let code = exit_code(status);
+                warn(format!(
+                    "{} ended with exit code {code}; it is run again when a watched file is saved",
+                    session.name
+                ));
+                let Some(reload) = mended(&mut caught, watching.as_mut()).await else { return Ok(code) };
+                reload
+            }
+            Over::Ended(status, _) => {
+                leave(&session, Some(status), &mut caught).await;
+                return Ok(exit_code(status));
+            }
+        };
+        tell(&session, &reload);
+        if let Some(signal) = clear(&session, &mut docker, &mut caught).await? {
+            return Ok(signalled(signal));
+        }
+        if let Some(watching) = &mut watching {
+            watching.done(&reload);
+        }
+        again = true;
+    }
 }
 
 /// Runs a `create` line; gives docker's exit code. The container is meant to outlive this.
@@ -46,113 +82,77 @@ pub(super) async fn create(session: Session) -> Result<u8> {
     Ok(exit_code(status))
 }
 
-/// Runs the line's CLI, which reads no input, to its end: its exit status, and the signal that asked it to end.
-/// `again`: it says its container's id a second time, which nobody wants to read.
-pub(super) async fn to_end(
+/// Waits until the CLI ends or a reload is due.
+async fn until_over(
     session: &Session,
+    docker: &mut tokio::process::Child,
+    child: Child,
     caught: &mut Caught,
-    again: bool,
-) -> Result<(ExitStatus, Option<Signal>)> {
-    let mut command = session.command();
-    command.process_group(0);
-    if again {
-        command.stdout(std::process::Stdio::null());
-    }
-    let mut docker = session.spawn(&mut command)?;
+    mut watching: Option<&mut Watching>,
+) -> Result<Over> {
     let mut asked = None;
     loop {
         tokio::select! {
-            status = docker.wait() => return Ok((status.map_err(lost)?, asked)),
+            status = docker.wait() => return Ok(Over::Ended(status.map_err(lost)?, asked)),
             signal = caught.next() => {
-                hand_on(&docker, Child::Apart, signal);
+                hand_on(docker, child, signal);
                 asked = asked.or(Some(signal).filter(|signal| forward::ends(*signal)));
+                // The terminal has gone: nobody is there any more who could end what does not hear that signal.
+                if signal == Signal::HUP {
+                    leave(session, None, caught).await;
+                    // Gone already, or about to be: it has nothing left to wait for.
+                    let _ = docker.start_kill();
+                }
             }
+            reload = noticed(watching.as_deref_mut()) => if asked.is_none() {
+                return Ok(Over::Changed(reload));
+            },
         }
     }
 }
 
-fn start(session: &Session, child: Child) -> Result<tokio::process::Child> {
-    let mut command = session.command();
-    if child == Child::Apart {
-        command.process_group(0);
-    }
-    session.spawn(&mut command)
-}
-
-pub(super) fn catch() -> Result<Caught> {
-    Caught::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))
-}
-
-fn hand_on(docker: &tokio::process::Child, child: Child, signal: Signal) {
-    if let Some(pid) = docker.id()
-        && child.wants(signal, forward::is_in_front())
-    {
-        forward::send(pid, signal);
-    }
-}
-
-fn lost(error: std::io::Error) -> Error {
-    Error::failed("the docker CLI can't be waited for").caused_by(error)
-}
-
-/// The exit code that says the same, as shells have it: 128 + the signal's number.
-pub(super) fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    u8::try_from(code).unwrap_or(u8::MAX)
-}
-
-/// Stops and removes what still runs, and what `--rm` should have removed. What has ended otherwise stays, as it does
-/// without mcpmon. `status`: how the CLI ended, if it did.
-pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught: &mut Caught) {
-    if !session.settings.session.cleanup {
-        return;
-    }
-    let left = async {
-        let engine = session.connect().await?;
-        let containers = session.containers(&engine).await?;
-        Ok::<_, Error>((engine, containers))
-    };
-    let (engine, containers) = match left.await {
-        Ok(found) => found,
-        // The CLI came to its own end, and told what it knows of the container's.
-        Err(_) if status.is_some_and(|status| status.code().is_some()) => return,
-        Err(error) => {
-            let why = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
-            return warn(format!(
-                "whether a container was left behind is not known ({error}{why}); `mcpmon cleanup` looks again"
-            ));
-        }
-    };
-    for container in containers {
-        let runs = !matches!(container.state, State::Created | State::Exited(_) | State::Removing);
-        if !runs && !session.line.remove {
-            continue;
-        }
-        match end(session, &engine, &container, caught).await {
-            Ok(()) if runs => warn(format!("container {} still ran: stopped and removed", container.name)),
-            Ok(()) => {}
-            Err(error) => {
-                warn(format!("container {} is left behind ({error}); `mcpmon cleanup` tries again", container.name));
-            }
+/// The next reload that is due.
+async fn noticed(watching: Option<&mut Watching>) -> Reload {
+    let Some(watching) = watching else { return std::future::pending().await };
+    loop {
+        match watching.next().await {
+            Noticed::Reload(reload) => return reload,
+            Noticed::Warning(message) => warn(message),
         }
     }
 }
 
-/// Stops a container within the grace period and removes it; a SIGINT meanwhile means: now.
-pub(super) async fn end(
-    session: &Session,
-    engine: &Docker,
-    container: &ObservedContainer,
-    caught: &mut Caught,
-) -> Result<()> {
-    let stop = engine.stop(&container.id, session.grace);
-    tokio::pin!(stop);
+/// Waits for a change; none: a signal came first.
+async fn mended(caught: &mut Caught, watching: Option<&mut Watching>) -> Option<Reload> {
+    let change = noticed(watching);
+    tokio::pin!(change);
     loop {
         tokio::select! {
-            // Failed or not: the removal below kills what still runs.
-            _ = &mut stop => break,
-            signal = caught.next() => if signal == Signal::INT { break },
+            reload = &mut change => return Some(reload),
+            signal = caught.next() => if forward::ends(signal) {
+                return None;
+            },
         }
     }
-    Ok(engine.remove(&container.id).await?)
+}
+
+fn tell(session: &Session, reload: &Reload) {
+    let path = reload.first_path.as_deref().map(|path| session.shown(path)).unwrap_or_default();
+    say(&Event::FilesChanged { target: session.name.clone(), path, count: reload.count, action: ActionKind::Restart });
+}
+
+/// Removes what the line made, so that it can be run again; gives the signal that asked to end instead.
+async fn clear(session: &Session, docker: &mut tokio::process::Child, caught: &mut Caught) -> Result<Option<Signal>> {
+    let mut asked = None;
+    let (engine, containers) = found(session).await?;
+    for container in containers {
+        let signal = end(session, &engine, &container, caught).await?;
+        asked = asked.or(signal);
+    }
+    // Its container is gone, and so it ends; a CLI that hangs has nothing to say any more.
+    if tokio::time::timeout(CLI_ENDS, docker.wait()).await.is_err() {
+        docker.kill().await.map_err(lost)?;
+    }
+    session.forget_cidfile();
+    Ok(asked)
 }
