@@ -1,7 +1,12 @@
 //! mcpmon's own log: what it says about its work beside the events. To stderr, and to `log.file` where the
 //! configuration names one; the file gets the events too. It must not know what is logged.
 
-use std::{fs::File, io, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
@@ -21,7 +26,7 @@ pub fn start(level: &str, file: Option<&Path>) -> Result<()> {
     let file = file.map(open).transpose()?;
     let filter = || Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("mcpmon", level);
     let shown = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+        .with_writer(|| Stderr)
         .with_ansi(false)
         .without_time()
         .with_target(false)
@@ -32,6 +37,34 @@ pub fn start(level: &str, file: Option<&Path>) -> Result<()> {
     // Refused when somebody began before: then it goes on as it was.
     let _ = tracing_subscriber::registry().with(shown).with(kept).try_init();
     Ok(())
+}
+
+/// Who takes what would go to stderr.
+static TAKER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+
+/// From now on `taker` gets each line that would go to stderr, without its end: for whoever must not wait until somebody
+/// reads stderr. The first call counts.
+pub fn redirect(taker: impl Fn(&str) + Send + Sync + 'static) {
+    let _ = TAKER.set(Box::new(taker));
+}
+
+/// stderr, or whoever takes its place. An event is written in one call.
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match TAKER.get() {
+            Some(taker) => {
+                taker(String::from_utf8_lossy(bytes).trim_end());
+                Ok(bytes.len())
+            }
+            None => io::stderr().write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Makes the file, and its folder; not the folders above: those are likely to be mistyped.

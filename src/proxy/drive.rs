@@ -46,7 +46,7 @@ use super::{
     session::{Input, Notice, Output, ServerId, Session},
     stdio::Stdio,
 };
-use crate::{extension::ExtensionSet, session::signals::Ending};
+use crate::{error::Kind, extension::ExtensionSet, session::signals::Ending};
 
 /// Bytes that wait for one side before the other is not read any more.
 const FULL: usize = 1 << 20;
@@ -99,6 +99,8 @@ pub enum News {
 pub struct Ended {
     /// As [`Output::Ended`] says.
     pub well: bool,
+    /// What the last server that could not be started failed with.
+    pub failure: Option<Kind>,
     /// By this signal.
     pub signal: Option<Ending>,
 }
@@ -127,6 +129,7 @@ pub struct Drive<L> {
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     well: Option<bool>,
+    failure: Option<Kind>,
     signal: Option<Ending>,
 }
 
@@ -161,6 +164,7 @@ impl<L: Launcher> Drive<L> {
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
             well: None,
+            failure: None,
             signal: None,
         }
     }
@@ -181,7 +185,7 @@ impl<L: Launcher> Drive<L> {
         let well = poll_fn(|cx| self.turn(cx)).await;
         self.flush().await;
         self.extensions.end();
-        Ended { well, signal: self.signal }
+        Ended { well, failure: self.failure, signal: self.signal }
     }
 
     /// Writes a line for people.
@@ -255,7 +259,8 @@ impl<L: Launcher> Drive<L> {
                     }
                     self.handle(Input::Started(server), now);
                 }
-                News::StartFailed(server, Failed { failure, log }) => {
+                News::StartFailed(server, Failed { failure, log, kind }) => {
+                    self.failure = Some(kind);
                     if let Some(remote) = self.servers.get_mut(&server) {
                         for line in log {
                             remote.words.push(format!("{line}\n").as_bytes());

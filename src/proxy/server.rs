@@ -16,7 +16,10 @@ use tokio::io::AsyncWrite;
 use tokio_util::sync::CancellationToken;
 
 use super::session::{ServerId, Start, StartFailure};
-use crate::{engine::LogChunk, error::Error};
+use crate::{
+    engine::LogChunk,
+    error::{Error, Kind},
+};
 
 /// What a server prints: pieces of stdout and stderr as they come, not lines. Ends with the server; an error ends it too.
 pub type Printed = Pin<Box<dyn Stream<Item = io::Result<LogChunk>> + Send>>;
@@ -36,17 +39,19 @@ pub struct Failed {
     pub failure: StartFailure,
     /// The last lines that the build, or the server, printed.
     pub log: Vec<String>,
+    /// What kind of failure it is, where the session ends for it.
+    pub kind: Kind,
 }
 
 impl Failed {
     /// A failure that another try may not have.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { failure: StartFailure { reason: reason.into(), hopeless: false }, log: Vec::new() }
+        Self { failure: StartFailure { reason: reason.into(), hopeless: false }, log: Vec::new(), kind: Kind::Failed }
     }
 
     /// The same failure until something changes.
     pub fn hopeless(reason: impl Into<String>) -> Self {
-        Self { failure: StartFailure { reason: reason.into(), hopeless: true }, log: Vec::new() }
+        Self { failure: StartFailure { reason: reason.into(), hopeless: true }, log: Vec::new(), kind: Kind::Failed }
     }
 }
 

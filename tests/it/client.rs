@@ -4,7 +4,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
     time::{Duration, Instant},
 };
 
@@ -62,6 +62,28 @@ impl Client {
     pub(crate) fn send(&mut self, message: &Value) {
         let input = self.input.as_mut().expect("stdin is open");
         writeln!(input, "{message}").expect("the session reads");
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
+        let input = self.input.as_mut().expect("stdin is open");
+        input.write_all(bytes).expect("the session reads");
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Nothing has come on stdout that was not asked for yet.
+    #[track_caller]
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        match self.lines.try_recv() {
+            Ok(line) => self.unread.push(serde_json::from_str(&line).expect("JSON")),
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => panic!("it ended: {:#?}", self.all_said()),
+        }
+        self.unread.is_empty()
     }
 
     /// Sends a request; gives its id.

@@ -24,6 +24,7 @@ mod reload;
 mod sdk;
 mod stdio;
 mod stdio_project;
+mod stdio_trouble;
 mod support;
 mod up_edit;
 mod up_lifecycle;

@@ -9,7 +9,8 @@ use crate::{
     client::Client,
     project::Project,
     stdio::{greeter, greeting, server, servers},
-    support::{IMAGE, docker, inspected},
+    stdio_trouble::server_binary,
+    support::{IMAGE, inspected},
 };
 
 #[test]
@@ -151,13 +152,7 @@ fn a_built_target_is_built_first_and_the_client_waits() {
 #[test]
 fn a_plain_command_is_served_and_reloaded_too() {
     let project = Project::new("stdio-process");
-    // The tests' server as a file of this host: it is static.
-    let label = format!("mcpmon.project={}", project.name);
-    let made = docker(&["create", "--label", &label, IMAGE]);
-    let id = String::from_utf8_lossy(&made.stdout).trim().to_owned();
-    let file = project.path("mcp-server").display().to_string();
-    assert!(docker(&["cp", &format!("{id}:/mcp-server"), &file]).status.success(), "docker cp");
-    assert!(docker(&["rm", &id]).status.success(), "docker rm");
+    server_binary(&project);
     project.write("content/greeting.txt", "hello\n");
     project.config(
         "watch = { delay = \"20ms\", paths = [\"content\"] }\n[targets.local]\n\
@@ -172,7 +167,8 @@ fn a_plain_command_is_served_and_reloaded_too() {
     client.hears("the server ended: exit status 3");
     assert_eq!(client.call("greet", &json!({})), "good day");
     client.leave();
-    let left = Command::new("pgrep").args(["-f", &file]).output().expect("pgrep");
+    let file = project.path("mcp-server");
+    let left = Command::new("pgrep").arg("-f").arg(file).output().expect("pgrep");
     assert!(left.stdout.is_empty(), "{}", String::from_utf8_lossy(&left.stdout));
 }
 

@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Kind, Result},
     extension::ExtensionSet,
     output::{
-        ActionKind, Event,
+        ActionKind, Event, log,
         reporter::Reports,
         style::{self, Paint},
         words::Words,
@@ -47,6 +47,8 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     let mut drive = Drive::new(name.to_owned(), session, client, Arc::clone(&launcher), extensions, hurry.clone());
     let told = drive.teller();
     let closed = drive.closed();
+    let log = told.clone();
+    log::redirect(move |line| drop(log.send(News::Say(line.to_owned()))));
     let _tasks = [
         AbortOnDropHandle::new(tokio::spawn(listen(signals, told.clone(), closed, hurry.clone()))),
         AbortOnDropHandle::new(tokio::spawn(show(reports, name.to_owned(), told.clone()))),
@@ -64,11 +66,13 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
 
 /// Success is the session's, and that nothing is left.
 fn exit_code(ended: Ended, nothing_left: bool) -> u8 {
-    match (nothing_left, ended.signal, ended.well) {
-        (true, Some(signal), _) => Kind::Signal(signal.number).exit_code(),
-        (true, None, true) => 0,
-        (false, ..) | (true, None, false) => Kind::Failed.exit_code(),
-    }
+    let kind = match (nothing_left, ended.signal, ended.well) {
+        (false, ..) => Kind::Failed,
+        (true, Some(signal), _) => Kind::Signal(signal.number),
+        (true, None, true) => return 0,
+        (true, None, false) => ended.failure.unwrap_or(Kind::Failed),
+    };
+    kind.exit_code()
 }
 
 /// The first signal asks, the second one insists.
@@ -115,7 +119,7 @@ mod tests {
 
     #[test]
     fn the_exit_code_tells_why_it_ended() {
-        let ended = |well, signal| Ended { well, signal };
+        let ended = |well, signal| Ended { well, failure: None, signal };
         let term = Some(Ending { name: "SIGTERM", number: 15 });
         let cases = [
             (ended(true, None), true, 0),
@@ -124,6 +128,8 @@ mod tests {
             (ended(false, term), true, 143),
             (ended(true, term), false, 1),
             (ended(true, None), false, 1),
+            (Ended { failure: Some(Kind::NotFound), ..ended(false, None) }, true, 127),
+            (Ended { failure: Some(Kind::NotFound), ..ended(true, None) }, true, 0),
         ];
         for (ended, nothing_left, code) in cases {
             assert_eq!(exit_code(ended, nothing_left), code, "{ended:?} {nothing_left}");

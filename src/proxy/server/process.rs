@@ -91,7 +91,7 @@ impl Launcher for Processes {
     async fn start(&self, server: ServerId, _how: Start, _give_up: &CancellationToken) -> Result<Streams, Failed> {
         let started = lock(&self.command).start();
         let Running { stdin, stdout, stderr, process } = started.map_err(|error| match error.kind {
-            Kind::NotFound | Kind::NotExecutable => Failed::hopeless(words(&error)),
+            kind @ (Kind::NotFound | Kind::NotExecutable) => Failed { kind, ..Failed::hopeless(words(&error)) },
             _ => Failed::new(words(&error)),
         })?;
         tracing::debug!("server {} is process {}", server.0, process.pid());
