@@ -94,12 +94,13 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("fifty", fifty::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("session-reload", session::reload::measure),
     ("session-trip", session::trip::measure),
+    ("session-process", session::trip::process),
     ("session-others", session::others::measure),
     ("start", start::measure),
 ];

@@ -47,7 +47,6 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Row>> {
     rows.extend(huge(plan, &mut own, &mut direct)?);
     own.close()?;
     direct.close()?;
-    rows.push(process(plan, &corner)?);
     Ok(rows)
 }
 
@@ -193,14 +192,15 @@ fn huge(plan: &Plan, own: &mut Peer, direct: &mut Peer) -> Outcome<Vec<Row>> {
     ])
 }
 
-/// A plain command, with mcpmon and without.
-fn process(plan: &Plan, corner: &Corner) -> Outcome<Row> {
+/// The row of a plain command, with mcpmon and without.
+pub(crate) fn process(plan: &Plan) -> Outcome<Vec<Row>> {
+    let corner = Corner::new(plan, "session-process")?;
     say("session: round trips to a process");
     let server = target("image/mcp-server")?.display().to_string();
     let mut bare = Command::new(&server);
     bare.arg("lean").current_dir(&corner.folder);
-    let mut own = Peer::open(corner, "mcpmon CMD", corner.command(&[&server, "lean"]), Era::Legacy)?;
-    let mut bare = Peer::open(corner, "the bare process", bare, Era::Legacy)?;
+    let mut own = Peer::open(&corner, "mcpmon CMD", corner.command(&[&server, "lean"]), Era::Legacy)?;
+    let mut bare = Peer::open(&corner, "the bare process", bare, Era::Legacy)?;
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
     for peer in [&mut own, &mut bare] {
         calls_in_a_row(peer, plan.trips, &mut Vec::new())?;
@@ -221,5 +221,5 @@ fn process(plan: &Plan, corner: &Corner) -> Outcome<Row> {
         time(ninety_nine.1)
     );
     let what = format!("round trip of a {SMALL}-byte call, `mcpmon CMD` more than the bare process, p50");
-    Ok(Row::absolute(what, (mine - theirs) * 1000.0, 60.0, "µs", &detail))
+    Ok(vec![Row::absolute(what, (mine - theirs) * 1000.0, 60.0, "µs", &detail)])
 }
