@@ -21,6 +21,8 @@ use crate::{
 const README: &str = include_str!("../../README.md");
 const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const RELOAD: &str = include_str!("../../docs/reload.md");
+const SESSION: &str = include_str!("../../docs/session.md");
+const EXAMPLES: &str = include_str!("../../examples/stdio/README.md");
 const EVENTS: &str = include_str!("../../docs/events.md");
 
 /// The fenced blocks in that language, in order.
@@ -119,7 +121,14 @@ fn snake_case(name: &str) -> String {
 #[test]
 fn links_lead_somewhere() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (folder, page) in [("", README), ("docs", CONFIGURATION), ("docs", RELOAD), ("docs", EVENTS)] {
+    for (folder, page) in [
+        ("", README),
+        ("docs", CONFIGURATION),
+        ("docs", RELOAD),
+        ("docs", EVENTS),
+        ("docs", SESSION),
+        ("examples/stdio", EXAMPLES),
+    ] {
         let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
         for link in links.filter(|link| !link.contains("://") && !link.starts_with('#')) {
             assert!(fs::exists(top.join(folder).join(link)).unwrap_or(false), "{folder}: {link}");
