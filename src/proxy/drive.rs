@@ -41,7 +41,7 @@ use self::{
     trace::Trace,
 };
 use super::{
-    frame::{Frame, Line, Lines},
+    frame::{Frame, LONGEST, Line, Lines},
     server::{Failed, Launcher, Streams},
     session::{Input, Notice, Output, ServerId, Session},
     stdio::Stdio,
@@ -389,6 +389,7 @@ impl<L: Launcher> Drive<L> {
                 self.handle(Input::FromServer(server, frame), now);
             }
             Line::Noise(bytes) => self.noise(server, bytes),
+            Line::Lost(length) if length > LONGEST => self.handle(Input::TooLong(server, length), now),
             Line::Lost(length) => {
                 let line =
                     format!("{}: {length} bytes of the server's output were let go: no whole message", self.name);

@@ -27,6 +27,8 @@ pub enum Reason {
     TooLate,
     /// The new server speaks another version than the client.
     VersionChanged,
+    /// A message of the server's was too long, and may have been the answer.
+    TooLong,
     /// The session ends.
     SessionEnded,
 }
@@ -41,6 +43,7 @@ impl Reason {
             Self::BufferFull => "buffer full",
             Self::TooLate => "server did not come back in time",
             Self::VersionChanged => "protocol version changed",
+            Self::TooLong => "answer too long",
             Self::SessionEnded => "session ended",
         }
     }

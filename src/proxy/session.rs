@@ -92,6 +92,8 @@ pub enum Input {
     ClientClosed,
     /// A server sent a line.
     FromServer(ServerId, Frame),
+    /// A server sent a line longer than any frame may be (so many bytes): it was let go.
+    TooLong(ServerId, usize),
     /// All that a server needs before its start is there ([`Output::Prepare`]).
     Prepared(ServerId),
     /// A server runs; it can be written to.
@@ -246,6 +248,7 @@ impl Session {
             Input::NoiseFromClient(bytes) => self.client_noise(bytes),
             Input::ClientClosed => self.client_closed(now),
             Input::FromServer(server, frame) => self.server_sent(server, frame, now),
+            Input::TooLong(server, bytes) => self.too_long(server, bytes),
             Input::Prepared(server) => self.prepared(server, now),
             Input::Started(server) => self.started(server, now),
             Input::StartFailed(server, failure) => self.start_failed(server, &failure, now),

@@ -84,6 +84,7 @@ fn the_tables_are_complete() {
         labels::CONFIG_HASH,
         labels::CONFIG,
         labels::CONFIG_FILE,
+        labels::ROLE,
     ] {
         assert!(README.contains(&format!("`{label}`")), "the README has no label {label}");
     }

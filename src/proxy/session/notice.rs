@@ -104,6 +104,13 @@ pub enum Notice {
         /// The limit.
         limit: Duration,
     },
+    /// A server sent a line that is longer than any frame may be.
+    TooLong {
+        /// How long.
+        bytes: usize,
+        /// Requests that got an error, because it may have been their answer.
+        unanswered: usize,
+    },
     /// A server sent an answer that nobody waits for.
     UnaskedAnswer {
         /// Its id.
@@ -127,6 +134,7 @@ impl Notice {
             | Self::NotHeld { .. }
             | Self::FromClient { .. }
             | Self::NoHandshake { .. }
+            | Self::TooLong { .. }
             | Self::UnaskedAnswer { .. } => Severity::Warning,
             Self::NotReloaded { .. } | Self::Crashed { .. } | Self::NotStarted { .. } => Severity::Error,
         }
@@ -208,6 +216,13 @@ impl fmt::Display for Notice {
             Self::NoHandshake { limit } => {
                 let limit = humantime::format_duration(*limit);
                 write!(formatter, "the server did not answer initialize within {limit}: the client got an error")
+            }
+            Self::TooLong { bytes, unanswered } => {
+                write!(formatter, "the server sent a line of {bytes} bytes, which is too long: let go")?;
+                if *unanswered > 0 {
+                    write!(formatter, "; {} got an error", count(*unanswered, "call"))?;
+                }
+                Ok(())
             }
             Self::UnaskedAnswer { id } => write!(formatter, "the server answered {id}, which nobody waits for: let go"),
             Self::LateAnswer { id } => write!(formatter, "the client answered {id} to a server that is gone: let go"),

@@ -586,6 +586,16 @@ impl Session {
         }
     }
 
+    /// Nobody can tell whose answer a line was that could not be kept: all that the server has get an error. What it
+    /// answers after all is let go.
+    pub(super) fn too_long(&mut self, server: ServerId, bytes: usize) {
+        let message =
+            format!("the server sent a line of {bytes} bytes, which is too long and may have been the answer");
+        let unanswered = self.give_up(server, Reason::TooLong, &message);
+        self.tell(Notice::TooLong { bytes, unanswered });
+        self.stop_if_drained(server);
+    }
+
     /// What a server had and will not answer gets an error. Gives how many.
     fn give_up(&mut self, server: ServerId, reason: Reason, message: &str) -> usize {
         let mut failed = 0;

@@ -354,6 +354,16 @@ fn strange_frames_are_told_of_and_go_no_further() {
 }
 
 #[test]
+fn a_line_that_could_not_be_kept_may_have_been_any_answer() {
+    let mut world = legacy(TOOLS);
+    let _ = world.client(&call(1, "a"));
+    let out = world.handle(Input::TooLong(super::ServerId(1), 300_000_000));
+    assert!(out[0].contains(r#""id":1,"error""#) && out[0].contains("answer too long"), "{out:?}");
+    assert_eq!(out[1], "! the server sent a line of 300000000 bytes, which is too long: let go; 1 call got an error");
+    assert_eq!(world.client(&call(2, "a")), [format!("1< {}", call(2, "a"))], "the server goes on");
+}
+
+#[test]
 fn batches_stay_whole_where_they_can() {
     let mut world = legacy(TOOLS);
     let batch = format!("[{},{}]", call(1, "a"), call(2, "a"));
