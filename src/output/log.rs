@@ -39,8 +39,11 @@ pub fn start(level: &str, file: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
+/// Takes a line.
+type Taker = Box<dyn Fn(&str) + Send + Sync>;
+
 /// Who takes what would go to stderr.
-static TAKER: OnceLock<Box<dyn Fn(&str) + Send + Sync>> = OnceLock::new();
+static TAKER: OnceLock<Taker> = OnceLock::new();
 
 /// From now on `taker` gets each line that would go to stderr, without its end: for whoever must not wait until somebody
 /// reads stderr. The first call counts.
