@@ -86,7 +86,11 @@ fn what_can_not_be_started_ends_the_session_with_a_status_that_says_why() {
     let cases = [
         ("run = [\"no-such-server\"]".to_owned(), 127, "was not found in PATH"),
         ("run = [\"./not-executable\"]".to_owned(), 126, "not-executable"),
-        (format!("image = \"{IMAGE}\"\nentrypoint = [\"/no-such-file\"]\nnetwork_mode = \"none\""), 1, "no such file"),
+        (
+            format!("image = \"{IMAGE}\"\nentrypoint = [\"/no-such-file\"]\ninit = false\nnetwork_mode = \"none\""),
+            1,
+            "no such file",
+        ),
         ("image = \"mcpmon-no-such-image\"\npull_policy = \"never\"".to_owned(), 1, "pull_policy"),
     ];
     for (target, code, part) in cases {

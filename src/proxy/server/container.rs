@@ -53,6 +53,9 @@ pub struct Containers<E, I> {
     owner: Owner,
     wanted: Mutex<Wanted>,
     made: Mutex<BTreeMap<ServerId, Made>>,
+    /// Held while a container is renamed, or one that may be renamed is removed: renamed while it is removed, an engine
+    /// (20.10) lists it for ever, and can't remove it any more.
+    renaming: tokio::sync::Mutex<()>,
     /// What must be there first was looked for, and found or made.
     ready: tokio::sync::Mutex<bool>,
     is_dead: Box<dyn Fn(&Labels) -> bool + Send + Sync>,
@@ -101,6 +104,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
             executor,
             wanted: Mutex::new(Wanted { settings, target: target.to_owned(), refresh: true }),
             made: Mutex::default(),
+            renaming: tokio::sync::Mutex::default(),
             ready: tokio::sync::Mutex::new(false),
             is_dead: Box::new(is_dead),
         }
@@ -219,9 +223,12 @@ impl<E: Engine, I: Images> Launcher for Containers<E, I> {
 
     async fn forget(&self, server: ServerId) {
         let made = lock(&self.made).remove(&server);
-        if let Some(Made { id, .. }) = made
-            && let Err(error) = self.remove(&id).await
-        {
+        let Some(Made { id, fixed_name, .. }) = made else { return };
+        let _alone = match fixed_name {
+            Some(_) => Some(self.renaming.lock().await),
+            None => None,
+        };
+        if let Err(error) = self.remove(&id).await {
             tracing::warn!("container {} could not be removed: {error}", crate::plan::short(&id));
         }
     }

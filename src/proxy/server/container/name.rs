@@ -19,6 +19,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
     /// Gives a container the file's name for it. This session's earlier one, which has ended, gives it up; one whose
     /// session is dead is removed.
     pub(super) async fn claim(&self, id: &str, name: &str) -> Result<(), Failed> {
+        let _alone = self.renaming.lock().await;
         if let Some((holder, labels)) = self.engine().find_by_name(name).await? {
             let freed = if holder == id {
                 return Ok(());
