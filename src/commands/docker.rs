@@ -3,8 +3,8 @@
 //!
 //! | line | what happens |
 //! |---|---|
-//! | `docker run`, also with `-t` | [`foreground`]: the CLI as a child, in mcpmon's place |
-//! | `docker run -d` | [`detached`]: the id as docker prints it; then the container is followed |
+//! | `docker run`, also with `-t` | `foreground`: the CLI as a child, in mcpmon's place |
+//! | `docker run -d` | `detached`: the id as docker prints it; then the container is followed |
 //! | `docker create` | the CLI as a child; the container is nobody's then |
 //! | anything else | mcpmon's process becomes the CLI |
 
