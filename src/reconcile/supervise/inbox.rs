@@ -64,10 +64,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
             _ => {}
         }
+        // Each start and end of a container connects it or disconnects it, and such events carry no labels.
+        let by_work = event.kind == "network"
+            && matches!(event.action.as_str(), "connect" | "disconnect")
+            && !self.working.is_empty();
         // Nobody listens while nothing is being waited for.
         let _ = self.executor.nudges.send(event.id);
         // What is being worked on is looked at when the work ends.
-        self.look_again |= !busy;
+        self.look_again |= !busy && !by_work;
     }
 
     /// Files were saved: the configuration's own, or those that a target runs on.
