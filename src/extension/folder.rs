@@ -6,7 +6,7 @@
 //! - Symbolic links are not followed from the extension's folder on, and a folder of another user is refused: who can
 //!   write beside us must not choose what we write to.
 //! - A session holds a lock on its folder. [`Folder::end`] removes it. What a killed session left is found by its lock,
-//!   which the kernel freed, and removed by the next session that keeps something, once it is an [hour](LEFT_FOR) old.
+//!   which the kernel freed, and removed by the next session that keeps something, once it is an hour old.
 
 use std::{
     fs::{self, File},

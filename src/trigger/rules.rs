@@ -136,7 +136,7 @@ impl Rules {
     }
 
     /// Watches a file, or the files with these suffixes in a folder, for a target that is a plain command. Folders that
-    /// are made by tools ([`is_made`](super::noise::is_made)) don't count in it. The path must not be a too wide one.
+    /// are made by tools ([`super::noise::is_made`]) don't count in it. The path must not be a too wide one.
     pub fn watch_command(&mut self, target: &str, path: &Path, suffixes: &'static [&'static str]) {
         let root = Root { suffixes, ..Root::new(tidy(path), Origin::Command) };
         for rules in self.targets.iter_mut().filter(|rules| rules.target == target) {
