@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    os::unix::ffi::OsStrExt,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,8 @@ pub struct Injected {
     pub name: Option<OsString>,
     /// `--label-file`s as typed, and the files that take their place.
     pub label_files: BTreeMap<PathBuf, PathBuf>,
+    /// A `run -i` line becomes a `create` line, which makes the same container and does not start it.
+    pub create: bool,
 }
 
 impl ContainerLine {
@@ -42,9 +44,11 @@ impl ContainerLine {
         for one in &self.given {
             let value = one.value.as_deref().unwrap_or_default();
             match one.name.as_str() {
-                "label" if is_own(value) => self.take_out(one, &mut words),
-                "name" if injected.name.is_some() => self.take_out(one, &mut words),
-                "cidfile" if injected.replace_cidfile => self.take_out(one, &mut words),
+                "label" if is_own(value) => take_out(one, &mut words),
+                "name" if injected.name.is_some() => take_out(one, &mut words),
+                "cidfile" if injected.replace_cidfile => take_out(one, &mut words),
+                // Of `run` alone (`docker create --help`).
+                "detach" | "detach-keys" | "sig-proxy" if injected.create => take_out_of_run(one, &mut words),
                 "label-file" => {
                     if let Some(other) = injected.label_files.get(Path::new(value)) {
                         replace(one, other.as_os_str(), &mut words);
@@ -52,6 +56,9 @@ impl ContainerLine {
                 }
                 _ => {}
             }
+        }
+        if injected.create {
+            words[self.verb_at] = Some("create".into());
         }
         let mut argv: Vec<OsString> = words.iter().take(self.verb_at + 1).flatten().cloned().collect();
         let mut add = |option: &str, value: &OsStr| argv.extend([OsString::from(option), value.to_owned()]);
@@ -72,15 +79,28 @@ impl ContainerLine {
         argv.extend(words.into_iter().skip(self.verb_at + 1).flatten());
         argv
     }
+}
 
-    /// Takes an option with its value out; of a group of letters (`-itl x`) what stands before it stays.
-    fn take_out(&self, one: &Given, words: &mut [Option<OsString>]) {
-        let before = &self.line[one.argument].as_bytes()[..one.offset];
-        words[one.argument] = (before.len() > 1).then(|| OsStr::from_bytes(before).to_owned());
-        if one.separate {
-            words[one.argument + 1] = None;
-        }
+/// Takes an option with its value out; of a group of letters (`-itl x`) what stands before it stays.
+fn take_out(one: &Given, words: &mut [Option<OsString>]) {
+    let Some(word) = words[one.argument].take() else { return };
+    let before = &word.as_bytes()[..one.offset];
+    words[one.argument] = (before.len() > 1).then(|| OsStr::from_bytes(before).to_owned());
+    if one.separate {
+        words[one.argument + 1] = None;
     }
+}
+
+/// Takes a switch of `run` alone out. Among other letters (`-dit`) `i` takes its place, which a line in the foreground
+/// that is made ahead has anyway.
+fn take_out_of_run(one: &Given, words: &mut [Option<OsString>]) {
+    if one.offset == 0 || one.value.is_some() {
+        return take_out(one, words);
+    }
+    let Some(word) = words[one.argument].take() else { return };
+    let mut letters = word.into_vec();
+    letters[one.offset] = b'i';
+    words[one.argument] = Some(OsString::from_vec(letters));
 }
 
 /// Gives a long option another value.

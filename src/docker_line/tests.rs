@@ -302,3 +302,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_run_line_becomes_a_create_line_that_makes_the_same() {
+    let create = Injected { create: true, log_driver_none: true, ..Injected::default() };
+    for (line, expected) in [
+        ("docker run -i image -d", "docker create --log-driver none -i image -d"),
+        ("docker container run -i image run", "docker container create --log-driver none -i image run"),
+        ("docker -c run run -i --rm run", "docker -c run create --log-driver none -i --rm run"),
+        ("docker run --detach=false -i --sig-proxy=false image", "docker create --log-driver none -i image"),
+        ("docker run -i --detach-keys ctrl-a --log-driver local image", "docker create -i --log-driver local image"),
+        ("docker run -id=false image", "docker create --log-driver none -i image"),
+        ("docker run -d -i -d=0 image", "docker create --log-driver none -i -i image"),
+        ("docker run -dip 80:80 --detach=f image", "docker create --log-driver none -iip 80:80 image"),
+        ("docker run -idl mcpmon.x=1 --detach=f image", "docker create --log-driver none -ii image"),
+    ] {
+        assert_eq!(argv(line, &create), expected, "{line}");
+    }
+}
