@@ -1,6 +1,6 @@
 //! The docker CLI, for builds (BuildKit) and pulls (its logins and credential helpers).
 //! It gets the environment untouched, so that it means the same engine as [`super::connect`].
-//! It must not run anything else; containers are the API's business.
+//! It must not know containers: those are the API's business, or a command line's own.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -52,50 +52,54 @@ impl DockerCli {
     }
 
     /// Runs it to its end; dropped before, it takes its children with it.
-    async fn run(&self, arguments: Vec<OsString>, mut progress: impl FnMut(&str) + Send) -> EngineResult<Ended> {
+    async fn run(&self, arguments: Vec<OsString>, progress: impl FnMut(&str) + Send) -> EngineResult<Ended> {
         let mut command = Command::new(self.program()?);
-        command
-            .args(arguments)
-            .env_clear()
-            .envs(&self.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0); // a group of its own: buildx is a child of it, and a Ctrl-C is mcpmon's to handle
+        command.args(arguments).env_clear().envs(&self.environment).stdout(Stdio::piped()).stderr(Stdio::piped());
         let cannot = |error: io::Error| EngineError::Command {
             message: format!("docker can't be run: {error}"),
             output: vec![],
         };
-        let mut child = command.spawn().map_err(cannot)?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
-
-        let (sender, mut lines) = mpsc::channel(64);
-        // The tasks end when the pipes do, which is when the last process of the group has ended or closed them.
-        if let Some(output) = child.stdout.take() {
-            tokio::spawn(forward(output, sender.clone()));
-        }
-        if let Some(output) = child.stderr.take() {
-            tokio::spawn(forward(output, sender.clone()));
-        }
-        drop(sender);
-        let mut last = VecDeque::with_capacity(KEPT_LINES);
-        while let Some(line) = lines.recv().await {
-            progress(&line);
-            if last.len() == KEPT_LINES {
-                last.pop_front();
-            }
-            last.push_back(line);
-        }
-        let status = child.wait().await.map_err(cannot)?;
-        group.0 = None;
-        Ok(Ended { status, last: last.into() })
+        run(command, progress).await.map_err(cannot)
     }
 }
 
+/// Runs a docker CLI to its end, without input; what it prints to pipes goes to `progress`, line by line. Dropped before,
+/// it takes its children with it.
+pub async fn run(mut command: Command, mut progress: impl FnMut(&str) + Send) -> io::Result<Ended> {
+    // A group of its own: buildx is a child of it, and a Ctrl-C is mcpmon's to handle.
+    command.stdin(Stdio::null()).process_group(0);
+    let mut child = command.spawn()?;
+    let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+
+    let (sender, mut lines) = mpsc::channel(64);
+    // The tasks end when the pipes do, which is when the last process of the group has ended or closed them.
+    if let Some(output) = child.stdout.take() {
+        tokio::spawn(forward(output, sender.clone()));
+    }
+    if let Some(output) = child.stderr.take() {
+        tokio::spawn(forward(output, sender.clone()));
+    }
+    drop(sender);
+    let mut last = VecDeque::with_capacity(KEPT_LINES);
+    while let Some(line) = lines.recv().await {
+        progress(&line);
+        if last.len() == KEPT_LINES {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    let status = child.wait().await?;
+    group.0 = None;
+    Ok(Ended { status, last: last.into() })
+}
+
 /// How a run ended, and the last lines it printed.
-struct Ended {
-    status: ExitStatus,
-    last: Vec<String>,
+#[derive(Debug)]
+pub struct Ended {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The last lines, oldest first.
+    pub last: Vec<String>,
 }
 
 impl Ended {

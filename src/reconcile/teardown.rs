@@ -129,19 +129,8 @@ pub async fn end_session<E: Engine>(
     hurry: &CancellationToken,
     reporter: &Reporter,
 ) -> Result<Removed, EngineError> {
+    let all = end_containers(engine, session, Some(project), hurry, reporter).await?;
     let session = session.to_string();
-    let mut all = Removed::default();
-    for _ in 0..3 {
-        let left = engine.list(&[(SESSION, Some(&session))]).await?;
-        let left: Vec<_> = left.into_iter().filter(|container| container.labels.managed()).collect();
-        if left.is_empty() {
-            all.failed.clear();
-            break;
-        }
-        let round = remove_all(engine, left, Some(project), hurry, Some(reporter)).await;
-        all.removed.extend(round.removed);
-        all.failed = round.failed;
-    }
     let networks = engine.networks((PROJECT, &project.name)).await?;
     // Another session of the project may use them still: the last one takes them.
     let left = if networks.is_empty() { Vec::new() } else { engine.list(&[(PROJECT, Some(&project.name))]).await? };
@@ -154,6 +143,30 @@ pub async fn end_session<E: Engine>(
         if let Err(error) = engine.remove_network(&name).await {
             reporter.report(Event::Warning { message: format!("network {name} could not be removed: {error}") });
         }
+    }
+    Ok(all)
+}
+
+/// Stops and removes every container that a session made. Looks again until nothing is left.
+pub async fn end_containers<E: Engine>(
+    engine: &E,
+    session: uuid::Uuid,
+    project: Option<&Project>,
+    hurry: &CancellationToken,
+    reporter: &Reporter,
+) -> Result<Removed, EngineError> {
+    let session = session.to_string();
+    let mut all = Removed::default();
+    for _ in 0..3 {
+        let left = engine.list(&[(SESSION, Some(&session))]).await?;
+        let left: Vec<_> = left.into_iter().filter(|container| container.labels.managed()).collect();
+        if left.is_empty() {
+            all.failed.clear();
+            break;
+        }
+        let round = remove_all(engine, left, project, hurry, Some(reporter)).await;
+        all.removed.extend(round.removed);
+        all.failed = round.failed;
     }
     Ok(all)
 }
