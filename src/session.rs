@@ -1,8 +1,9 @@
-//! This process's identity, what it can say about other processes, and how it is told to end.
+//! This process's identity, what it can say about other processes, how it is told to end, and a folder of its own.
 //! It must not know containers.
 
 pub mod forward;
 pub mod host;
+pub mod private_folder;
 pub mod process;
 pub mod record;
 pub mod signals;

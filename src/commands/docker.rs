@@ -3,6 +3,7 @@
 //!
 //! | line | what happens |
 //! |---|---|
+//! | `docker run -i` | `stdio`: a session between an MCP client and the container |
 //! | `docker run`, also with `-t` | `foreground`: the CLI as a child, in mcpmon's place |
 //! | `docker run -d` | `detached`: the id as docker prints it; then the container is followed |
 //! | `docker create` | the CLI as a child; the container is nobody's then |
@@ -29,7 +30,7 @@ mod container;
 mod detached;
 mod ending;
 mod foreground;
-mod private_folder;
+mod stdio;
 mod watching;
 
 use container::Session;
@@ -61,9 +62,11 @@ pub fn run(global: GlobalArgs, words: &[OsString]) -> Result<u8> {
 /// A line that makes a container.
 async fn make(context: &Context, line: ContainerLine) -> Result<u8> {
     let (verb, detach) = (line.verb, line.detach);
-    // `-i` without `-t` is a stdio session: a line of MCP's own way of starting servers. It belongs to the proxy and
-    // branches off here (`line.takes_stdin() && !line.tty`); until then it is a foreground line.
+    let is_stdio = stdio::is_meant(&line);
     let session = Session::new(context, line)?;
+    if is_stdio {
+        return Box::pin(stdio::run(context, session)).await;
+    }
     match (verb, detach) {
         (Verb::Create, _) => foreground::create(session).await,
         (Verb::Run, false) => Box::pin(foreground::run(context, session)).await,

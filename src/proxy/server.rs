@@ -4,12 +4,22 @@
 //! | launcher | server |
 //! |---|---|
 //! | [`container`] | a run target: a container, by the engine's API |
+//! | [`docker_run`] | a docker line: a container, made by the docker CLI |
 //! | [`process`] | a plain command: a child of mcpmon |
+//!
+//! What the two have in common that have containers is in `made`.
 
 pub mod container;
+pub mod docker_run;
+mod made;
 pub mod process;
 
-use std::{future::Future, io, pin::Pin};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use futures_util::Stream;
 use tokio::io::AsyncWrite;
@@ -91,4 +101,9 @@ pub trait Launcher: Send + Sync + 'static {
     /// # Errors
     /// Something is left, and what to do about it.
     fn finish(&self, hurry: &CancellationToken) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that panics happens while it is held.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

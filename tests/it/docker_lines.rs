@@ -433,8 +433,16 @@ fn stdin_and_the_terminal_pass_through() {
         r#""clientInfo":{"name":"it","version":"1"}}}"#,
         "\n"
     );
-    let gave = bench.compare_with("docker run -i --rm @ --network none IMAGE stdio", hello);
-    assert!(gave.out.contains("serverInfo"), "{gave:?}");
+    // A session adds what it provides, and nothing else.
+    let line = "docker run -i --rm @ --network none IMAGE stdio";
+    let (without, mut with) = (bench.run(line, false, hello), bench.run(line, true, hello));
+    assert!(without.out.contains("serverInfo"), "{without:?}");
+    let answer = |gave: &Gave| serde_json::from_str::<Value>(&gave.out).expect("one answer");
+    let (mut expected, given) = (answer(&without), answer(&with));
+    expected["result"]["capabilities"]["tools"]["listChanged"] = true.into();
+    assert_eq!(given, expected);
+    with.out.clone_from(&without.out);
+    assert_eq!(with, without);
     // A terminal of its own, made by script(1): 80 columns wide, keys as they are.
     for line in [
         "docker run -it --rm @ --network none IMAGE lines --count 2 --then-exit 5",
@@ -666,7 +674,6 @@ fn signals_reach_a_foreground_container_and_none_outlives_its_cli() {
     for (line, signal, code, left) in [
         ("docker run --rm @ --network none IMAGE lines --every 50", "TERM", 0, 0),
         ("docker run @ --network none IMAGE lines --every 50", "INT", 0, 1),
-        ("docker run -i --rm @ --network none IMAGE lines --every 50", "TERM", 0, 0),
         // The terminal has gone: what does not hear SIGHUP is stopped.
         ("docker run @ --network none --stop-timeout 1 IMAGE lines --every 50", "HUP", 0, 0),
     ] {

@@ -8,6 +8,7 @@ mod config_like_compose;
 mod detached;
 mod docker_lines;
 mod docker_options;
+mod docker_session;
 mod dockerignore;
 mod engine_errors;
 mod engine_fields;

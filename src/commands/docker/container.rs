@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::Path, time::Duration};
 
 use tokio::process::Command;
 
-use super::{cannot_run, private_folder::PrivateFolder, warn};
+use super::{cannot_run, stdio, warn};
 use crate::{
     commands::{context::Context, lone::Lone},
     docker_line::{ContainerLine, Injected, label_file},
@@ -13,11 +13,11 @@ use crate::{
     error::{Error, Result},
     model::{
         ObservedContainer, Owner, Settings, TargetKind,
-        labels::SESSION,
+        labels::{SESSION, STDIO},
         spec::{Mount, MountSource},
     },
     output::log,
-    session,
+    session::{self, private_folder::PrivateFolder},
 };
 
 /// One run of a line.
@@ -54,7 +54,7 @@ impl Session {
         }
         let default_grace = add_binds(&mut settings, &name, context, &line);
         let grace = line.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-        let owner = session::new();
+        let owner = Owner { role: stdio::is_meant(&line).then_some(STDIO), ..session::new() };
         let mut labels = settings.session.labels.clone();
         labels.extend(owner.labels());
         let (label_files, folder) = label_files(context, &line)?;
@@ -68,6 +68,11 @@ impl Session {
             name,
             settings,
         })
+    }
+
+    /// What is put into the line.
+    pub(super) fn injected(&self) -> &Injected {
+        &self.injected
     }
 
     /// The CLI with the line as it is run.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io,
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock},
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Failed, Launcher, Streams};
+use super::{Failed, Launcher, Streams, lock};
 use crate::{
     engine::LogChunk,
     error::{Error, Kind},
@@ -205,9 +205,4 @@ impl AsyncWrite for Input {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stdin).poll_shutdown(cx)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing that panics happens while it is held.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

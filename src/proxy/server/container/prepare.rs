@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Containers, Failed, Made, Wanted};
+use super::{Containers, Failed, Wanted};
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images, resume::EventFeed},
     model::{
@@ -15,7 +15,7 @@ use crate::{
         target::PullPolicy,
     },
     plan::{self, Change, ImageAction, Situation, Step, Subject},
-    proxy::session::ServerId,
+    proxy::{server::made::Made, session::ServerId},
     reconcile::{
         observe::{leave_out_stdio, observe},
         stamp,
@@ -48,7 +48,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
         let container =
             CreateContainer { name: &name, spec: &spec, alias: &target.name, labels: &labels, stdin_once: true };
         match self.engine().create(&container).await {
-            Ok(id) => Ok(Made { id, grace: run.spec.stop_grace_period, fixed_name: run.spec.container_name.clone() }),
+            Ok(id) => Ok(Made::new(id, run.spec.stop_grace_period, run.spec.container_name.clone())),
             Err(error) => {
                 // What it needs may have been taken away since it was looked for.
                 *self.ready.lock().await = false;

@@ -10,13 +10,16 @@ use crate::error::{Error, Result};
 
 /// The folder.
 #[derive(Debug)]
-pub(super) struct PrivateFolder {
+pub struct PrivateFolder {
     path: PathBuf,
 }
 
 impl PrivateFolder {
     /// Makes a folder in that one. Its name is new: nobody can have put anything in its place.
-    pub(super) fn in_folder(parent: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// It can't be made there.
+    pub fn in_folder(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("mcpmon-{}", uuid::Uuid::new_v4()));
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(|error| {
             Error::failed(format!("a folder can't be made in {}", parent.display()))
@@ -27,7 +30,7 @@ impl PrivateFolder {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 }
