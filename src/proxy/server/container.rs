@@ -58,7 +58,7 @@ pub struct Containers<E, I> {
     renaming: tokio::sync::Mutex<()>,
     /// What must be there first was looked for, and found or made.
     ready: tokio::sync::Mutex<bool>,
-    is_dead: Box<dyn Fn(&Labels) -> bool + Send + Sync>,
+    is_dead: Arc<dyn Fn(&Labels) -> bool + Send + Sync>,
 }
 
 /// What is to be started, as the file has it now.
@@ -106,7 +106,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
             made: Mutex::default(),
             renaming: tokio::sync::Mutex::default(),
             ready: tokio::sync::Mutex::new(false),
-            is_dead: Box::new(is_dead),
+            is_dead: Arc::new(is_dead),
         }
     }
 
@@ -239,7 +239,7 @@ impl<E: Engine, I: Images> Launcher for Containers<E, I> {
         let project = &wanted.settings.project;
         let (session, reporter) = (self.owner.session, &self.executor.reporter);
         let hint = "`mcpmon cleanup` removes what this session left, once it has ended and the engine answers";
-        let ended = end_session(self.engine(), session, project, &self.is_dead, hurry, reporter).await;
+        let ended = end_session(self.engine(), session, project, &*self.is_dead, hurry, reporter).await;
         let left = ended.map_err(|error| Error::from(error).hint(hint))?.failed;
         match left.as_slice() {
             [] => Ok(()),
