@@ -52,7 +52,7 @@ fn a_killed_mcpmons_server_is_cleaned_up_and_a_living_ones_is_not() {
     assert_eq!(servers(&project).len(), 2, "what nobody could remove");
     let cleanup = project.run(&["cleanup", "--force"]);
     assert_eq!(cleanup.code, 0, "{cleanup:?}");
-    assert_eq!(servers(&project), [kept.clone()]);
+    assert_eq!(servers(&project), std::slice::from_ref(&kept));
 
     // The next session does the same without being asked.
     let mut dies = Client::of_target(&project, "api");
