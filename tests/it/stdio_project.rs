@@ -1,7 +1,7 @@
 //! A stdio session in its project: beside `up` and other sessions, with networks and dependencies, edits of `mcpmon.toml`,
 //! and what is refused before anything begins.
 
-use std::process::Command;
+use std::{process::Command, time::Instant};
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::{
     project::Project,
     stdio::{greeter, greeting, server, servers},
     stdio_trouble::server_binary,
-    support::{IMAGE, inspected},
+    support::{DEADLINE, IMAGE, inspected},
 };
 
 #[test]
@@ -42,7 +42,7 @@ fn two_clients_and_up_run_one_target_side_by_side() {
 }
 
 #[test]
-fn a_session_that_was_killed_is_cleaned_up_and_a_living_one_is_not() {
+fn a_killed_mcpmons_server_is_cleaned_up_and_a_living_ones_is_not() {
     let project = greeting("stdio-cleanup", "");
     let mut lives = Client::of_target(&project, "api");
     let kept = server(&project);
@@ -52,8 +52,20 @@ fn a_session_that_was_killed_is_cleaned_up_and_a_living_one_is_not() {
     assert_eq!(servers(&project).len(), 2, "what nobody could remove");
     let cleanup = project.run(&["cleanup", "--force"]);
     assert_eq!(cleanup.code, 0, "{cleanup:?}");
-    assert_eq!(servers(&project), [kept]);
+    assert_eq!(servers(&project), std::slice::from_ref(&kept));
+
+    // The next session does the same without being asked.
+    let mut dies = Client::of_target(&project, "api");
+    let orphan = servers(&project).into_iter().find(|server| *server != kept).expect("its server");
+    dies.signal("KILL");
+    dies.end();
+    let next = Client::of_target(&project, "api");
+    let deadline = Instant::now() + DEADLINE;
+    while servers(&project).contains(&orphan) {
+        assert!(Instant::now() < deadline, "the orphan is not removed");
+    }
     assert_eq!(lives.call("greet", &json!({})), "hello");
+    next.leave();
     lives.leave();
     project.assert_nothing_left();
 }

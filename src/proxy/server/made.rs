@@ -4,7 +4,12 @@
 //! Its end is what the engine says about the container. One that could not be removed at once is tried again; what is
 //! left even then goes at the end of the session, by its label.
 
-use std::{collections::BTreeMap, io, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use futures_util::{
     FutureExt, StreamExt,
@@ -28,6 +33,9 @@ use crate::{
 /// at the session's end.
 const REMOVE_AGAIN: Duration = Duration::from_secs(2);
 const REMOVE_TRIES: u32 = 30;
+
+/// Whether the session of some labels is dead.
+pub(super) type IsDead = Arc<dyn Fn(&Labels) -> bool + Send + Sync>;
 
 /// The exit code, once it has ended.
 type End = Shared<BoxFuture<'static, EngineResult<Option<i64>>>>;
@@ -65,7 +73,7 @@ pub(super) struct MadeContainers<E> {
     /// Held while a container is renamed, or one that may be renamed is removed: renamed while it is removed, an engine
     /// (20.10) lists it for ever, and can't remove it any more.
     renaming: tokio::sync::Mutex<()>,
-    is_dead: Box<dyn Fn(&Labels) -> bool + Send + Sync>,
+    is_dead: IsDead,
     /// The exit code of the one that ended last, if nobody stopped it.
     exit_code: Mutex<Option<i64>>,
 }
@@ -78,7 +86,7 @@ impl<E: Engine> MadeContainers<E> {
             session,
             made: Mutex::default(),
             renaming: tokio::sync::Mutex::default(),
-            is_dead: Box::new(is_dead),
+            is_dead: Arc::new(is_dead),
             exit_code: Mutex::default(),
         }
     }
@@ -101,8 +109,9 @@ impl<E: Engine> MadeContainers<E> {
         *lock(&self.exit_code)
     }
 
-    pub(super) fn is_dead(&self, labels: &Labels) -> bool {
-        (self.is_dead)(labels)
+    /// Whether the session of these labels is dead.
+    pub(super) fn is_dead(&self) -> IsDead {
+        Arc::clone(&self.is_dead)
     }
 
     fn made(&self, server: ServerId) -> Option<Made> {
@@ -156,7 +165,7 @@ impl<E: Engine> MadeContainers<E> {
                 return Ok(());
             } else if own && self.is_kept(&holder) {
                 self.engine.rename(&holder, &format!("{name}-{}", short(&holder))).await
-            } else if own || (labels.managed() && self.is_dead(&labels)) {
+            } else if own || (labels.managed() && (self.is_dead)(&labels)) {
                 self.engine.remove(&holder).await
             } else {
                 Ok(()) // the engine says who has it

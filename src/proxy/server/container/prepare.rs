@@ -10,7 +10,7 @@ use crate::{
     engine::{CreateContainer, Engine, EngineError, Images, resume::EventFeed},
     model::{
         ContainerSpec, Project, RunTarget, Target,
-        labels::PROJECT,
+        labels::{PROJECT, ROLE, STDIO},
         spec::{Logging, MountSource, RestartPolicy},
         target::PullPolicy,
     },
@@ -19,6 +19,7 @@ use crate::{
     reconcile::{
         observe::{leave_out_stdio, observe},
         stamp,
+        teardown::remove_all,
     },
     session::{host, process::ThisHost},
 };
@@ -33,6 +34,10 @@ impl<E: Engine, I: Images> Containers<E, I> {
         give_up: &CancellationToken,
     ) -> Result<Made, Failed> {
         let (project, target, run) = wanted.parts()?;
+        // Asked for at the session's beginning alone, like the newest image.
+        if wanted.refresh && wanted.settings.session.cleanup {
+            self.remove_orphans(project);
+        }
         let needs = async {
             let refresh = wanted.refresh && matches!(run.pull_policy, PullPolicy::Always | PullPolicy::Build);
             self.image(project, target, run, refresh || (rebuild && run.build.is_some())).await?;
@@ -63,6 +68,21 @@ impl<E: Engine, I: Images> Containers<E, I> {
         let made = self.executor.image(project, target, run, action).await;
         // A build fails until its files change; a registry may answer the next time.
         made.map_err(|failure| Failed::of(failure, action == ImageAction::Build))
+    }
+
+    /// Removes servers of this project whose sessions are dead. Nothing waits for it, and what can't be removed is there
+    /// for the next one.
+    fn remove_orphans(&self, project: &Project) {
+        let (engine, is_dead) = (self.engine().clone(), self.made.is_dead());
+        let (name, ending) = (project.name.clone(), self.executor.ending.clone());
+        tokio::spawn(async move {
+            let Ok(mut found) = engine.list(&[(PROJECT, Some(&name)), (ROLE, Some(STDIO))]).await else { return };
+            found.retain(|container| is_dead(&container.labels));
+            let removed = remove_all(&engine, found, None, &ending, None).await;
+            for container in removed.removed {
+                tracing::debug!("container {}, left by a dead session, was removed", plan::short(&container));
+            }
+        });
     }
 
     /// Makes networks and volumes that are missing, and waits for what the target depends on.
