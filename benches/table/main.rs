@@ -64,7 +64,7 @@ impl Plan {
             saves: 15,
             reloads: 1000,
             idle: 65,
-            trips: 300,
+            trips: 50,
             storm: 20,
             only: None,
         };
@@ -75,7 +75,7 @@ impl Plan {
                 "--binary" => plan.binary = value()?.into(),
                 "--only" => plan.only = Some(value()?),
                 "--quick" => {
-                    plan = Self { rounds: 1, again: 3, saves: 5, reloads: 200, idle: 32, trips: 100, storm: 5, ..plan };
+                    plan = Self { rounds: 1, again: 3, saves: 5, reloads: 200, idle: 32, trips: 20, storm: 5, ..plan };
                 }
                 // Cargo's own.
                 "--bench" => {}

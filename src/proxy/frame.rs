@@ -81,6 +81,9 @@ impl Default for Lines {
     }
 }
 
+/// A frame larger than this takes its memory with it.
+const LARGE: usize = 256 << 10;
+
 impl Lines {
     /// With another limit than [`LONGEST`].
     pub fn with_limit(limit: usize) -> Self {
@@ -138,6 +141,10 @@ impl Lines {
             if let Some(end) = memchr::memchr(b'\n', &self.kept[self.searched..]) {
                 let line = self.kept.split_to(self.searched + end + 1);
                 self.searched = 0;
+                if line.len() > LARGE {
+                    // They share one allocation, which would be used again: kept for good, for a few bytes.
+                    self.kept = BytesMut::from(&self.kept[..]);
+                }
                 return Some(Line::Frame(Frame(line.freeze())));
             }
             self.searched = self.kept.len();
@@ -226,6 +233,26 @@ mod tests {
         for (pieces, expected) in cases {
             assert_eq!(lines(pieces, 16), *expected, "{pieces:?}");
         }
+    }
+
+    #[test]
+    fn a_large_frame_takes_its_memory_with_it() {
+        let mut lines = Lines::default();
+        let large = format!("{{\"a\":\"{}\"}}\n", "x".repeat(4 << 20));
+        for piece in large.as_bytes().chunks(64 << 10) {
+            lines.space();
+            lines.push(piece);
+        }
+        lines.push(b"{}");
+        let Some(Line::Frame(first)) = lines.next() else { panic!("a frame") };
+        assert_eq!(first.len(), large.len());
+        drop(first);
+        assert_eq!(lines.next(), None);
+        // What was a large allocation, and nobody's any more, must not come back as room to read into.
+        let room = lines.space().capacity();
+        assert!(room < LARGE, "{room} bytes are kept");
+        lines.push(b"\n");
+        assert_eq!(lines.next(), Some(self::frame("{}\n")));
     }
 
     proptest! {

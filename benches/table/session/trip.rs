@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Turns: each measures every peer once, so that a slow moment of the machine meets all of them.
-const TURNS: usize = 10;
+const TURNS: usize = 60;
 /// Bytes of a small call's line.
 const SMALL: usize = 100;
 /// Calls that are sent without waiting for an answer.
@@ -104,7 +104,7 @@ fn round_trips(plan: &Plan, own: &mut Peer, direct: &mut Peer) -> Outcome<Vec<Ro
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
     // The first calls find everything cold.
     for peer in [&mut *own, &mut *direct] {
-        calls_in_a_row(peer, plan.trips, &mut Vec::new())?;
+        calls_in_a_row(peer, 5 * plan.trips, &mut Vec::new())?;
     }
     for _ in 0..TURNS {
         calls_in_a_row(own, plan.trips, &mut mine)?;
@@ -120,7 +120,7 @@ fn round_trips(plan: &Plan, own: &mut Peer, direct: &mut Peer) -> Outcome<Vec<Ro
 
 fn pipelined(plan: &Plan, own: &mut Peer, direct: &mut Peer) -> Outcome<Row> {
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-    for turn in 1..=plan.rounds.max(3) {
+    for turn in 1..=plan.rounds.max(3) * 3 {
         say(&format!("session: {PIPELINED} calls at once, turn {turn}"));
         mine.push(burst(own)?);
         theirs.push(burst(direct)?);
@@ -149,7 +149,7 @@ fn burst(peer: &mut Peer) -> Outcome<f64> {
 fn large(plan: &Plan, own: &mut Peer, direct: &mut Peer) -> Outcome<Row> {
     say("session: results of 1 MiB");
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..plan.trips.min(50) {
+    for _ in 0..plan.trips {
         for (peer, times) in [(&mut *own, &mut mine), (&mut *direct, &mut theirs)] {
             let began = Instant::now();
             let text = peer.call(Era::Legacy, "big", &format!("{{\"bytes\":{LARGE}}}"))?;
@@ -203,7 +203,7 @@ pub(crate) fn process(plan: &Plan) -> Outcome<Vec<Row>> {
     let mut bare = Peer::open(&corner, "the bare process", bare, Era::Legacy)?;
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
     for peer in [&mut own, &mut bare] {
-        calls_in_a_row(peer, plan.trips, &mut Vec::new())?;
+        calls_in_a_row(peer, 5 * plan.trips, &mut Vec::new())?;
     }
     for _ in 0..TURNS {
         calls_in_a_row(&mut own, plan.trips, &mut mine)?;
