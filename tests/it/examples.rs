@@ -106,6 +106,11 @@ fn a_target_of_a_file() {
 }
 
 #[test]
+fn a_docker_line() {
+    Example::new("docker").tell("content/greeting.txt");
+}
+
+#[test]
 fn a_plain_command() {
     Example::new("command").tell("server.py");
 }
