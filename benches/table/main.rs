@@ -111,12 +111,16 @@ fn main() -> ExitCode {
         Err(message) => return complain(&message, 64),
     };
     run::listen();
-    let mut rows = Vec::new();
+    let (mut rows, mut failed) = (Vec::new(), false);
     for (name, measure) in PARTS.iter().filter(|(name, _)| plan.wants(name)) {
         match measure(&plan) {
             Ok(measured) => rows.extend(measured),
             Err(_) if run::interrupted() => return complain("interrupted; what was made is removed", 130),
-            Err(message) => return complain(&format!("{name}: {message}"), 1),
+            // What the other parts have measured is not lost for it.
+            Err(message) => {
+                complain(&format!("{name}: {message}"), 1);
+                failed = true;
+            }
         }
     }
     let machine = match machine::Machine::look(&plan.binary) {
@@ -124,7 +128,11 @@ fn main() -> ExitCode {
         Err(message) => return complain(&message, 1),
     };
     let written = stdout().write_all(table::markdown(&machine.to_string(), &rows).as_bytes());
-    written.map_or_else(|error| complain(&error.to_string(), 1), |()| ExitCode::SUCCESS)
+    match written {
+        Ok(()) if !failed => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => complain(&error.to_string(), 1),
+    }
 }
 
 fn complain(message: &str, code: u8) -> ExitCode {

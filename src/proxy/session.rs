@@ -23,9 +23,12 @@ mod client;
 mod ending;
 mod from_client;
 mod from_server;
+mod greeting;
 mod instance;
+mod loss;
 mod notice;
 mod reload;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -35,7 +38,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use notice::{Notice, OldServer, Severity};
+pub use notice::{Again, Notice, OldServer, Severity};
 
 use self::{client::Client, ending::Ending, instance::Instance, reload::Reload, waiting::Waiting};
 use super::{frame::Frame, make::Numbers};

@@ -26,6 +26,17 @@ pub enum OldServer {
     Gone,
 }
 
+/// When a server is started again that has ended, or did not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// After that time.
+    In(Duration),
+    /// When a file changes.
+    OnChange,
+    /// Another try would end in the same way: the session is over.
+    Never,
+}
+
 /// Something worth a line on stderr.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -66,8 +77,8 @@ pub enum Notice {
         reason: String,
         /// Requests that got an error for it.
         unanswered: usize,
-        /// When it is started again; none: when a file changes.
-        again_in: Option<Duration>,
+        /// When it is started again.
+        again: Again,
     },
     /// The first server could not be started.
     NotStarted {
@@ -75,8 +86,8 @@ pub enum Notice {
         server: super::ServerId,
         /// Why.
         reason: String,
-        /// When it is tried again; none: when a file changes.
-        again_in: Option<Duration>,
+        /// When it is tried again.
+        again: Again,
     },
     /// A replaced server did not answer in time.
     DrainEnded {
@@ -181,15 +192,15 @@ impl fmt::Display for Notice {
                 };
                 write!(formatter, "not reloaded: {reason}; {old}, the next save tries again")
             }
-            Self::Crashed { reason, unanswered, again_in, .. } => {
+            Self::Crashed { reason, unanswered, again, .. } => {
                 write!(formatter, "the server ended: {reason}")?;
                 if *unanswered > 0 {
                     write!(formatter, "; {} got an error", count(*unanswered, "call"))?;
                 }
-                write!(formatter, "; {}", Again(*again_in))
+                write!(formatter, "; {again}")
             }
-            Self::NotStarted { reason, again_in, .. } => {
-                write!(formatter, "not started: {reason}; {}", Again(*again_in))
+            Self::NotStarted { reason, again, .. } => {
+                write!(formatter, "not started: {reason}; {again}")
             }
             Self::DrainEnded { failed, repeated } => {
                 write!(formatter, "the old server did not answer {} in time", count(failed + repeated, "call"))?;
@@ -230,14 +241,13 @@ impl fmt::Display for Notice {
     }
 }
 
-struct Again(Option<Duration>);
-
 impl fmt::Display for Again {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => write!(formatter, "the next save tries again"),
-            Some(Duration::ZERO) => write!(formatter, "starting it again"),
-            Some(wait) => write!(formatter, "starting it again in {}", humantime::format_duration(wait)),
+        match self {
+            Self::In(Duration::ZERO) => write!(formatter, "starting it again"),
+            Self::In(wait) => write!(formatter, "starting it again in {}", humantime::format_duration(*wait)),
+            Self::OnChange => write!(formatter, "the next save tries again"),
+            Self::Never => write!(formatter, "the session ends"),
         }
     }
 }

@@ -221,6 +221,18 @@ fn a_first_server_that_never_stays_is_given_up_until_a_file_changes() {
 }
 
 #[test]
+fn a_first_server_that_can_never_start_ends_the_session() {
+    let mut world = World::new(world::options());
+    let _ = world.begin();
+    let _ = world.client(r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{}}"#);
+    let failure = super::StartFailure { reason: "there is no program x".into(), hopeless: true };
+    let out = world.handle(Input::StartFailed(super::ServerId(1), failure));
+    assert_eq!(seen(&out)[0], "! not started: there is no program x; the session ends");
+    assert!(out.iter().any(|line| line.starts_with("> ") && line.contains("there is no program x")), "{out:?}");
+    assert_eq!(out.last().map(String::as_str), Some("ended badly"));
+}
+
+#[test]
 fn where_the_old_one_must_stop_first_requests_wait() {
     let mut options = world::options();
     options.stop_first = true;
