@@ -85,11 +85,11 @@ pub struct NotAMessage(pub String);
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
-    jsonrpc: Option<Cow<'a, str>>,
+    jsonrpc: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
-    method: Option<Cow<'a, str>>,
+    method: Option<Text<'a>>,
     #[serde(borrow)]
     params: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -97,6 +97,10 @@ struct Envelope<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
 }
+
+/// A text, borrowed where nothing in it is escaped. (An `Option<Cow<str>>` would be copied each time.)
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A field that is there, also where it is null: an answer may say `"result":null`, and `"id":null` is not "no id".
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
@@ -110,15 +114,11 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
         return if batch.is_empty() { Err(NotAMessage("an empty batch".into())) } else { Ok(Message::Batch(batch)) };
     }
     let envelope: Envelope<'_> = serde_json::from_slice(frame).map_err(|error| not_json(&error))?;
-    if envelope.jsonrpc.as_deref() != Some("2.0") {
+    if envelope.jsonrpc.is_none_or(|version| version.0 != "2.0") {
         return Err(NotAMessage("not JSON-RPC 2.0".into()));
     }
-    let id = |raw: &RawValue| {
-        let read: Result<Option<Id>, _> = serde_json::from_str(raw.get());
-        read.map_err(|_| NotAMessage("an id that is neither a text nor a whole number".into()))
-    };
-    match (envelope.method, envelope.id) {
-        (Some(method), Some(raw_id)) => match id(raw_id)? {
+    match (envelope.method.map(|method| method.0), envelope.id) {
+        (Some(method), Some(raw_id)) => match read_id(raw_id)? {
             Some(id) => Ok(Message::Request(Request { id, raw_id, method, params: envelope.params })),
             None => Err(NotAMessage("a request whose id is null".into())),
         },
@@ -130,10 +130,21 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
                 (Some(_), Some(_)) => return Err(NotAMessage("an answer with both a result and an error".into())),
                 (None, None) => return Err(NotAMessage("neither a request nor an answer".into())),
             };
-            let id = raw_id.map(id).transpose()?.flatten();
+            let id = raw_id.map(read_id).transpose()?.flatten();
             Ok(Message::Response(Response { id, raw_id, outcome }))
         }
     }
+}
+
+/// An id; none: null. By hand, because every frame has one and a derived reader would copy it first.
+fn read_id(raw: &RawValue) -> Result<Option<Id>, NotAMessage> {
+    let text = raw.get();
+    let read = match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text).ok().map(|text| Some(Id::Text(text))),
+        Some(b'n') => Some(None),
+        _ => text.parse().ok().map(|number| Some(Id::Number(number))),
+    };
+    read.ok_or_else(|| NotAMessage("an id that is neither a text nor a whole number".into()))
 }
 
 fn not_json(error: &serde_json::Error) -> NotAMessage {

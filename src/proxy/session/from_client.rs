@@ -49,7 +49,7 @@ impl Session {
         }
         let pending = self.pending(&frame, request);
         self.client.requests.insert(request.id.clone(), pending);
-        self.route(frame, vec![request.id.clone()], now);
+        self.route(frame, std::slice::from_ref(&request.id), now);
     }
 
     /// Requests that go nowhere are answered here.
@@ -120,20 +120,20 @@ impl Session {
     }
 
     /// Gives a frame with these requests to the server that takes requests, or holds it.
-    pub(super) fn route(&mut self, frame: Frame, requests: Vec<Id>, now: Instant) {
+    pub(super) fn route(&mut self, frame: Frame, requests: &[Id], now: Instant) {
         if let Some(server) = self.taker() {
-            self.hand_over(frame, &requests, server, now);
+            self.hand_over(frame, requests, server, now);
         } else if let Some(message) = self.reload.given_up.clone() {
-            for id in &requests {
+            for id in requests {
                 self.client.requests.remove(id);
                 self.client.listens.remove(id);
                 self.refuse(id, Reason::ServerNotStarted, &message);
             }
         } else if self.waiting.has_room(frame.len()) {
-            self.waiting.push(frame, requests, now);
+            self.waiting.push(frame, requests.to_vec(), now);
         } else {
             let notifications = usize::from(requests.is_empty());
-            for id in &requests {
+            for id in requests {
                 let message = "the server is away, and no more can be held for it";
                 self.client.requests.remove(id);
                 self.client.listens.remove(id);
@@ -196,7 +196,7 @@ impl Session {
             "notifications/roots/list_changed" => self.also_to_next(&frame),
             _ => {}
         }
-        self.route(frame, Vec::new(), now);
+        self.route(frame, &[], now);
     }
 
     /// A new server that has answered the handshake already has to know as well.
@@ -290,7 +290,8 @@ impl Session {
             let pending = self.pending(&make::alone(part), request);
             self.client.requests.insert(request.id.clone(), pending);
         }
-        self.route(frame, requests.into_iter().map(|request| request.id).collect(), now);
+        let requests: Vec<Id> = requests.into_iter().map(|request| request.id).collect();
+        self.route(frame, &requests, now);
     }
 
     /// Answers a request that no server will.

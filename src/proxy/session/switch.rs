@@ -175,7 +175,7 @@ impl Session {
                 pending.purpose = Asked::Plain; // not a third time
                 pending.at = At::Waiting;
                 repeated += 1;
-                self.route(frame, vec![id], now);
+                self.route(frame, &[id], now);
                 continue;
             }
             self.client.requests.remove(&id);
