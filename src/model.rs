@@ -5,6 +5,7 @@ pub mod labels;
 pub mod observed;
 pub mod probe;
 pub mod secret;
+pub mod service;
 pub mod settings;
 pub mod spec;
 pub mod target;
@@ -14,6 +15,7 @@ pub mod testing;
 
 pub use labels::{HostIdentity, Labels, Owner};
 pub use observed::{Health, Observed, ObservedContainer, State};
+pub use service::ServiceTarget;
 pub use settings::{OnDrift, OnExit, ReconcileSettings, SessionSettings, Settings, WatchSettings};
 pub use spec::{ContainerSpec, EnvironmentValue};
 pub use target::{Project, RunTarget, Target, TargetKind};

@@ -190,7 +190,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     // A session of its own: the terminal's end and its Ctrl-C are not meant for it.
     rustix::process::setsid()
         .map_err(|error| Error::failed("the supervisor can't leave its terminal").caused_by(error))?;
-    let settings = context.load(&args.watch)?.settings;
+    let settings = context.settings(&args.watch).await?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(journal(reports, log));

@@ -20,6 +20,7 @@ use crate::{
     plan::{Ownership, meant, scope},
     reconcile::{
         act::Executor,
+        compose::Composing,
         observe::owners,
         supervise::{Load, Options, Supervisor},
         teardown::end_session,
@@ -39,7 +40,7 @@ const SIGPIPE: u8 = 13;
 
 /// Makes it so; gives the exit code.
 pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
-    let settings = context.load(&args.watch)?.settings;
+    let settings = context.settings(&args.watch).await?;
     scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     if args.detach || args.wait {
@@ -127,7 +128,7 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let host = owner.host.clone();
     let executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
-    let executor = Arc::new(executor);
+    let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(&settings))));
     let options = Options {
         targets: args.targets.clone(),
         watch: !args.no_watch,
@@ -136,8 +137,8 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
         follow_logs,
         home: context.home(),
     };
-    let request = context.request(&args.watch);
-    let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
+    let reader = context.reader(&args.watch, &settings);
+    let load: Load = Box::new(move || reader());
     let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
 
     let ending = tokio::select! {

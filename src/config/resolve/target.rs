@@ -271,7 +271,10 @@ fn depends_on(
     };
     let mut dependencies = std::collections::BTreeMap::new();
     for (path, at_key, name, condition) in named {
-        let found = known().find(|(key, _)| **key == name);
+        // `web/db`: a service of the compose target web; whether there is such a one is known once compose was asked.
+        let of = name.split_once('/').map_or(name.as_str(), |(of, _)| of);
+        let is_service = |target: &FileTarget| name == of || target.compose.is_some();
+        let found = known().find(|(key, target)| *key == of && is_service(target));
         let invalid = match found {
             None => {
                 let invalid = Invalid::new(format!("there is no target {name:?}"));

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Images},
-    model::{Settings, TargetKind, target::UpdateOrder},
+    model::{Settings, TargetKind, settings::WatchAction, target::UpdateOrder},
     output::{ActionKind, Event, event::millis, follow::tail},
     plan::{Change, Step, Subject},
     reconcile::{
@@ -104,7 +104,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 let memory = self.memory(&target);
                 memory.refresh &= !with_image;
                 memory.said = None;
+                let is_other = matches!(change.step, Step::Replace { .. }) && matches!(done, Done::Started { .. });
                 self.runs(&target, done, true);
+                if is_other {
+                    self.followers_start_again(&target);
+                }
             }
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
@@ -138,7 +142,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     UpdateOrder::StartFirst => "start-first",
                     UpdateOrder::StopFirst => "stop-first",
                 };
-                self.report(Event::Reloaded { target, duration_ms, order: order.into() });
+                self.report(Event::Reloaded { target: target.clone(), duration_ms, order: order.into() });
+                self.followers_start_again(&target);
             }
             Ok(_) => self.report(Event::ActionDone { target, action, duration_ms }),
             Err(failure) if failure.unreachable => {
@@ -147,6 +152,35 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.lose_engine(&failure.message);
             }
             Err(failure) => self.reload_failed(target, failure),
+        }
+    }
+
+    /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
+    /// network are made anew.
+    fn followers_start_again(&mut self, name: &str) {
+        let settings = Arc::clone(&self.settings);
+        for target in settings.project.targets.values() {
+            let TargetKind::Service(service) = &target.kind else { continue };
+            let runs = self.targets.get(&target.name).and_then(|memory| memory.current.clone());
+            let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
+                continue;
+            };
+            let stands_on = service.shares.contains(name);
+            let action = if stands_on { ActionKind::Replace } else { ActionKind::Restart };
+            let cause = format!("{name} started again, and its depends_on asks for it");
+            self.report(Event::ActionStarted { target: target.name.clone(), action, cause });
+            self.trigger.busy(&target.name);
+            self.working.insert(Subject::Target(target.name.clone()), action);
+            let (executor, settings, follower) =
+                (Arc::clone(&self.executor), Arc::clone(&settings), target.name.clone());
+            let reload = Reload { target: follower.clone(), action: WatchAction::Restart, first_path: None, count: 0 };
+            self.spawn(Work::Reload(reload, action), async move {
+                if stands_on {
+                    executor.remake_service(&settings.project, &follower).await
+                } else {
+                    executor.reload(&settings.project, &follower, false, &old).await
+                }
+            });
         }
     }
 
