@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    up::{Session, finish, kept_by, supervise},
+    up::{Session, finish, supervise},
 };
 use crate::{
     cli::UpArgs,
@@ -45,8 +45,16 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
-pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker) -> Result<u8> {
-    if let Some(pid) = kept_by(context, engine, settings).await? {
+///
+/// `keeper`: the supervisor that runs already.
+pub async fn start(
+    context: &Context,
+    args: &UpArgs,
+    settings: &Settings,
+    engine: &Docker,
+    keeper: Option<u32>,
+) -> Result<u8> {
+    if let Some(pid) = keeper {
         let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
         if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
             return Err(Error::failed(format!(

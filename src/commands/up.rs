@@ -40,13 +40,21 @@ const SIGPIPE: u8 = 13;
 
 /// Makes it so; gives the exit code.
 pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
-    let settings = context.settings(&args.watch).await?;
+    let loaded = context.load(&args.watch)?.settings;
+    let composer = context.composer(&loaded);
+    // Compose reads its projects while the engine is asked who keeps this one.
+    let (settings, asked) = tokio::join!(composer.expand(loaded.clone()), async {
+        let engine = context.connect(loaded.session.docker_timeout).await?;
+        let keeper = kept_by(context, &engine, &loaded).await?;
+        Ok::<_, Error>((engine, keeper))
+    });
+    let settings = settings?;
     scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
-    let engine = context.connect(settings.session.docker_timeout).await?;
+    let (engine, keeper) = asked?;
     if args.detach || args.wait {
-        return detach::start(context, args, &settings, &engine).await;
+        return detach::start(context, args, &settings, &engine, keeper).await;
     }
-    if let Some(pid) = kept_by(context, &engine, &settings).await? {
+    if let Some(pid) = keeper {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }

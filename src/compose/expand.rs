@@ -73,9 +73,6 @@ fn service(
         .iter()
         .filter_map(|key| value.get(*key)?.as_str()?.strip_prefix("service:").map(str::to_owned))
         .collect();
-    let fixed_port = |port: &super::config::Port| {
-        port.published.as_ref().is_some_and(|published| !matches!(published.as_str(), "" | "0"))
-    };
     let spec = spec(&value, &parts, said);
     let hash = config_hash(&spec);
     let service = ServiceTarget {
@@ -92,9 +89,6 @@ fn service(
         engine_restarts: parts.restart.as_deref().is_some_and(|policy| matches!(policy, "always" | "unless-stopped")),
         follows: active().filter(|(_, dependency)| dependency.restart).map(|(service, _)| full(service)).collect(),
         shares: shared.iter().map(full).collect(),
-        is_single: parts.container_name.is_some()
-            || parts.ports.iter().any(fixed_port)
-            || parts.network_mode.as_deref().is_some_and(|mode| !matches!(mode, "none" | "bridge")),
         secrets: secrets(&parts),
         spec,
         binds,

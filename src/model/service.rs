@@ -57,8 +57,6 @@ pub struct ServiceTarget {
     pub follows: BTreeSet<String>,
     /// Targets whose network or other namespace it has: it must be made anew after them.
     pub shares: BTreeSet<String>,
-    /// It can't run twice at once: a port of the host, a fixed name, a shared network.
-    pub is_single: bool,
     /// What of the spec's texts must not be shown.
     pub secrets: Secrets,
 }

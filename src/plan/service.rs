@@ -255,3 +255,6 @@ impl<'a> View<'a> {
 fn number(container: &ObservedContainer) -> u64 {
     container.labels.get(COMPOSE_NUMBER).and_then(|number| number.parse().ok()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

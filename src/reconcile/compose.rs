@@ -4,7 +4,9 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::future::try_join_all;
@@ -34,6 +36,9 @@ use crate::{
 
 /// Ways of compose, in its words.
 const UP: [&str; 5] = ["up", "--detach", "--no-deps", "--no-build", "--quiet-pull"];
+
+/// What a call may take to its end when the session ends.
+const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// The compose command, and what is asked of it.
 #[derive(Debug)]
@@ -305,9 +310,14 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let force = force.then_some("--force-recreate");
         let words = UP.into_iter().chain(force).chain(services.keys().map(String::as_str));
         let argv = argv(compose, file.as_ref(), words);
+        let mut running = pin!(cli.run(&argv, |line| tracing::debug!("compose: {line}")));
         let ended = tokio::select! {
-            ended = cli.run(&argv, |line| tracing::debug!("compose: {line}")) => ended?,
-            () = self.ending.cancelled() => return Err(Failure::new("the session ends")),
+            ended = &mut running => ended?,
+            () = self.ending.cancelled() => {
+                // Cut off between two steps it might leave a container that nobody has seen yet.
+                drop(tokio::time::timeout(LAST_STEPS, running).await);
+                return Err(Failure::new("the session ends"));
+            }
         };
         drop(file);
         let session = self.owner.session.to_string();

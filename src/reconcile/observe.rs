@@ -9,7 +9,7 @@ use crate::{
     model::{
         HostIdentity, Observed, ObservedContainer, Owner, Project, State, TargetKind,
         labels::{PROJECT, SESSION, STDIO, TARGET},
-        service::COMPOSE_PROJECT,
+        service::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         spec::MountSource,
     },
     orphan::{Processes, Verdict, judge},
@@ -166,7 +166,9 @@ pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes:
     let running: HashSet<_> = observed.containers.iter().filter(|container| is_running(container)).map(key).collect();
     observed.containers.retain(|container| {
         let lives = matches!(judge(&container.labels, here, processes), Verdict::Owned { .. });
-        is_running(container) || !lives || !running.contains(&key(container))
+        // A service may have several containers; none of them is kept beside another.
+        let of_service = container.labels.get(COMPOSE_SERVICE).is_some();
+        is_running(container) || of_service || !lives || !running.contains(&key(container))
     });
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     container,
-    findings::Findings,
+    findings::{Findings, strings},
     network::{Resources, Used},
 };
 use crate::{
@@ -149,6 +149,11 @@ fn belongs(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget, kind:
 }
 
 fn compose(findings: &mut Findings<'_>, at: &KeyPath, compose: &Compose) -> ComposeTarget {
+    for (at, _) in strings(&at.key("file"), compose.file.as_ref()).into_iter().filter(|(_, file)| file == "-") {
+        let invalid = Invalid::new("a compose file from stdin can't be used: it is read more than once")
+            .help("write it to a file, and name that");
+        findings.problem(at, invalid);
+    }
     let directory = compose.project_directory.as_ref();
     ComposeTarget {
         file: findings.paths(&at.key("file"), compose.file.as_ref()),

@@ -58,8 +58,21 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         };
         let edited = edited.filter(|_| !Arc::ptr_eq(&outcome.settings, &self.settings)).map(str::to_owned);
         match outcome.work {
-            Work::Change(change, kind) => self.change_ended(&change, kind, outcome.result, duration_ms),
-            Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
+            Work::Change(change, kind) => {
+                let replaced = matches!(change.step, Step::Replace { .. })
+                    && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
+                self.change_ended(&change, kind, outcome.result, duration_ms);
+                if replaced {
+                    self.followers_start_again(change.subject.name(), outcome.began);
+                }
+            }
+            Work::Reload(reload, kind) => {
+                let (swapped, target) = (matches!(outcome.result, Ok(Done::Swapped { .. })), reload.target);
+                self.reload_ended(target.clone(), kind, outcome.result, duration_ms);
+                if swapped {
+                    self.followers_start_again(&target, outcome.began);
+                }
+            }
             Work::PutBack(target) => {
                 self.release(&Subject::Target(target.clone()));
                 let failure = match outcome.result {
@@ -104,11 +117,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 let memory = self.memory(&target);
                 memory.refresh &= !with_image;
                 memory.said = None;
-                let is_other = matches!(change.step, Step::Replace { .. }) && matches!(done, Done::Started { .. });
                 self.runs(&target, done, true);
-                if is_other {
-                    self.followers_start_again(&target);
-                }
             }
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
@@ -142,8 +151,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     UpdateOrder::StartFirst => "start-first",
                     UpdateOrder::StopFirst => "stop-first",
                 };
-                self.report(Event::Reloaded { target: target.clone(), duration_ms, order: order.into() });
-                self.followers_start_again(&target);
+                self.report(Event::Reloaded { target, duration_ms, order: order.into() });
             }
             Ok(_) => self.report(Event::ActionDone { target, action, duration_ms }),
             Err(failure) if failure.unreachable => {
@@ -156,12 +164,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
-    /// network are made anew.
-    fn followers_start_again(&mut self, name: &str) {
+    /// network are made anew. Those that began after `began` have seen it already.
+    fn followers_start_again(&mut self, name: &str, began: Instant) {
         let settings = Arc::clone(&self.settings);
         for target in settings.project.targets.values() {
             let TargetKind::Service(service) = &target.kind else { continue };
-            let runs = self.targets.get(&target.name).and_then(|memory| memory.current.clone());
+            let memory = self.targets.get(&target.name);
+            let older = memory.filter(|memory| memory.since.is_none_or(|since| since < began));
+            let runs = older.and_then(|memory| memory.current.clone());
             let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
                 continue;
             };
