@@ -2,11 +2,15 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use mcpmon::compose::{
+    discover::{discover, on_disk},
+    invocation::Invocation,
+};
 use serde_json::json;
 
 use crate::{
     client::Client,
-    compose_projects::{SHAPES, containers, made_of},
+    compose_projects::{NO_TARGET, SHAPES, containers, made_of},
     project::{Project, Ran},
     support::docker,
 };
@@ -76,7 +80,8 @@ fn every_shape_of_project_is_as_compose_makes_it() {
         SHAPES.iter().flat_map(|shape| [shape.name.to_owned(), format!("{}-plain", shape.name)]).collect();
     let _sweep = sweep(&project, &names.iter().map(String::as_str).collect::<Vec<_>>());
     let mut config = String::from("watch.paths = []\n");
-    for shape in SHAPES {
+    let shapes = || SHAPES.iter().filter(|shape| shape.target != NO_TARGET);
+    for shape in shapes() {
         shape.write(&project);
         let target = match shape.target {
             "" => "project_directory = \"@\"".to_owned(),
@@ -94,7 +99,7 @@ fn every_shape_of_project_is_as_compose_makes_it() {
     assert_eq!(up.code, 0, "{up:?}");
 
     let mut images = Vec::new();
-    for shape in SHAPES {
+    for shape in shapes() {
         let (name, plain) =
             (project_name(&project, shape.name), format!("{}-plain", project_name(&project, shape.name)));
         let made = containers(&name);
@@ -131,7 +136,7 @@ fn every_shape_of_project_is_as_compose_makes_it() {
 
     let down = project.run(&["down"]);
     assert_eq!(down.code, 0, "{down:?}");
-    for shape in SHAPES {
+    for shape in shapes() {
         let name = project_name(&project, shape.name);
         assert_eq!(containers(&name).len(), 0, "{name}");
         let networks =
@@ -148,11 +153,42 @@ fn every_shape_of_project_is_as_compose_makes_it() {
     }
 }
 
+#[test]
+fn the_files_found_are_those_that_compose_says_it_used() {
+    let project = Project::new("compose-files");
+    let _sweep = sweep(&project, &["p"]);
+    let name = project_name(&project, "p");
+    let service = |folder: &str, file: &str| {
+        project.write(&format!("{folder}/{file}"), "services: {a: {image: mcpmon-test-server, network_mode: none}}\n");
+    };
+    for (folder, files, dotenv) in [
+        ("one", &["docker-compose.yaml", "docker-compose.yml", "compose.override.yaml"][..], ""),
+        ("two", &["compose.yml", "docker-compose.override.yml", "docker-compose.override.yaml"], ""),
+        ("three/sub", &["../compose.yaml", "compose.override.yml"], ""),
+        ("four", &["x.yml", "y/y.yml", "compose.yaml"], "COMPOSE_FILE=x.yml:y/y.yml\n"),
+        ("five", &["x.yml", "y.yml"], "COMPOSE_FILE='x.yml,y.yml'\nCOMPOSE_PATH_SEPARATOR=,\n"),
+    ] {
+        for file in files {
+            service(folder, file);
+        }
+        if !dotenv.is_empty() {
+            project.write(&format!("{folder}/.env"), dotenv);
+        }
+        let folder = project.path(folder).canonicalize().expect("a folder");
+        let created = compose(&folder, &["-p", &name], &["create", "--force-recreate"]);
+        assert!(created.status.success(), "{folder:?}: {created:?}");
+        let label = containers(&name)[0].1["Config"]["Labels"]["com.docker.compose.project.config_files"].clone();
+        let environment = BTreeMap::new();
+        let found = discover(&Invocation::docker(), &on_disk(&folder, &environment)).expect("files");
+        let found: Vec<String> = found.files.iter().map(|file| file.display().to_string()).collect();
+        assert_eq!(label, found.join(","), "{folder:?}");
+    }
+}
+
 /// Twenty services, each with a folder of its own.
-fn twenty(project: &Project, more: &str) -> String {
+fn twenty(more: &str) -> String {
     let mut text = "services:\n".to_owned();
     for number in 0..20 {
-        project.write(&format!("s{number}/x"), "x");
         text += &format!(
             "  s{number}: {{image: mcpmon-test-server, command: [idle], network_mode: none, volumes: ['./s{number}:/s'], stop_grace_period: 2s{}}}\n",
             if number == 3 { more } else { "" }
@@ -166,7 +202,10 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
     let project = Project::new("compose-twenty");
     let _sweep = sweep(&project, &["web"]);
     project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
-    project.write("compose.yaml", &twenty(&project, ""));
+    for number in 0..20 {
+        project.write(&format!("s{number}/x"), "x");
+    }
+    project.write("compose.yaml", &twenty(""));
     let mut up = project.settled();
     let mut events = project.watch_engine();
     let before = running(&project);
@@ -183,7 +222,7 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
     assert!(!seen.iter().any(|event| (0..20).any(|n| n != 7 && event.contains(&format!("-s{n}-")))), "{seen:?}");
 
     // An edited service.
-    project.write("compose.yaml", &twenty(&project, ", environment: {A: '1'}"));
+    project.write("compose.yaml", &twenty(", environment: {A: '1'}"));
     up.wait("action_done", "web/s3");
     let edited = running(&project);
     assert_eq!(touched(&after, &edited), ["web/s3 1"]);
@@ -202,7 +241,7 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
     assert_eq!(touched(&edited, &running(&project)), Vec::<String>::new());
 
     // Good again, one container more, one service less.
-    let more = twenty(&project, ", environment: {A: '1'}").replace("  s19:", "  # s19:");
+    let more = twenty(", environment: {A: '1'}").replace("  s19:", "  # s19:");
     project.write("compose.yaml", &more.replace("  s5: {", "  s5: {scale: 2, "));
     up.wait("config_reloaded", "");
     up.wait("action_done", "web/s5");
