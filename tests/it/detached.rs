@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::{
-    project::{Project, processes_in},
+    project::{Project, kill_with_watchdog, processes_in},
     support::{DEADLINE, IMAGE, docker},
 };
 
@@ -144,9 +144,7 @@ fn what_is_in_the_way_of_down_is_removed_too() {
     );
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
-    assert!(
-        std::process::Command::new("kill").args(["-9", &keeper.to_string()]).status().expect("kill runs").success()
-    );
+    kill_with_watchdog(keeper);
     ended(keeper);
     let ps = project.run(&["ps", "--format", "json"]).json();
     assert_eq!(ps[0]["owner"]["state"], "dead", "{ps:#}");

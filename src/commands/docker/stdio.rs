@@ -24,7 +24,7 @@ use crate::{
     commands::{context::Context, run::serve::serve},
     docker_line::ContainerLine,
     engine::docker::Docker,
-    error::Result,
+    error::{Error, Result},
     extension::ExtensionSet,
     model::{Labels, Target},
     output::Reporter,
@@ -67,7 +67,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
     let outside = |told| files.run(told, |_| std::future::ready(()));
-    let code = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}).await?;
+    let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
+    let serving = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}, guard);
+    let code = serving.await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 
