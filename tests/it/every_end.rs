@@ -17,7 +17,7 @@ use crate::{
     client::Client,
     project::{OWN_LABEL, Project, Up, kill, kill_with_watchdog, processes_in, watchdog_of},
     second_engine::SecondEngine,
-    support::{DEADLINE, IMAGE, docker},
+    support::{DEADLINE, IMAGE, docker, until},
     wire::Wire,
 };
 
@@ -29,16 +29,6 @@ fn idle(name: &str) -> String {
 }
 
 const INNER: &str = "[networks.inner]\ninternal = true\n";
-
-/// Waits until it is so.
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 fn lives(pid: u32) -> bool {
     mcpmon::session::process::start_time(pid).is_some()
