@@ -2,6 +2,7 @@
 
 pub mod fingerprint;
 pub mod labels;
+pub mod lease;
 pub mod observed;
 pub mod probe;
 pub mod secret;
@@ -14,6 +15,7 @@ pub mod target;
 pub mod testing;
 
 pub use labels::{HostIdentity, Labels, Owner};
+pub use lease::Lease;
 pub use observed::{Health, Observed, ObservedContainer, State};
 pub use service::ServiceTarget;
 pub use settings::{OnDrift, OnExit, ReconcileSettings, SessionSettings, Settings, WatchSettings};

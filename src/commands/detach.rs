@@ -31,11 +31,7 @@ use crate::{
     },
     plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{
-        self, host,
-        process::{Process, ThisHost},
-        signals::Signals,
-    },
+    session::{self, process::Process, signals::Signals},
 };
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
@@ -140,9 +136,10 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
     let plan = loop {
         let mut observed = observe(engine, &settings.project, false).await?;
-        leave_out_stdio(&mut observed, &settings.project, &host::identity(), &ThisHost);
-        leave_out_spares(&mut observed, &host::identity(), &ThisHost);
-        let owners = owners(&observed, None, &host::identity(), &ThisHost);
+        let known = session::known();
+        leave_out_stdio(&mut observed, &settings.project, &known);
+        leave_out_spares(&mut observed, &known);
+        let owners = owners(&observed, None, &known);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
         let plan = plan(&settings.project, &observed, &situation);
         if is_reached(&plan, args.wait) {

@@ -6,17 +6,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use self::open::ApiVersion;
 use super::{
     Attached, ContainerDetails, CreateContainer, Engine, EngineEvent, EngineInfo, EngineResult, EngineStream, LogChunk,
-    LogOptions, connect,
+    LogOptions, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
 mod answers;
 mod containers;
 mod errors;
+mod membership;
 mod open;
 mod resources;
 mod streams;
@@ -133,6 +135,20 @@ impl Engine for Docker {
         labels: &BTreeMap<String, String>,
     ) -> EngineResult<()> {
         self.make_network(name, spec, labels).await
+    }
+
+    async fn leave_network(&self, id: &str, network: &str) -> EngineResult<()> {
+        self.disconnect_network(id, network).await
+    }
+
+    async fn join_network(
+        &self,
+        id: &str,
+        network: &str,
+        attachment: &NetworkAttachment,
+        alias: &str,
+    ) -> EngineResult<()> {
+        self.connect_network(id, network, create::endpoint(network, attachment, alias)).await
     }
 
     async fn remove_network(&self, name: &str) -> EngineResult<()> {

@@ -108,6 +108,12 @@ impl<'a> View<'a> {
         if let Some((container, cause, fields)) = self.outdated(service, containers) {
             return Ok((Step::Replace { container: container.id.clone(), image, fields }, cause));
         }
+        // Another one each time: the next pass finds the next one.
+        if let Some(container) = containers.iter().find(|container| self.is_adoptable(service, container))
+            && let Ownership::Dead { reason, .. } = self.owner(container)
+        {
+            return Ok((Step::Adopt { container: container.id.clone() }, reason.clone()));
+        }
         if containers.len() < service.replicas {
             let cause = format!("{} of {} containers are there", containers.len(), service.replicas);
             return Ok((Step::Create { image }, cause));
@@ -130,6 +136,14 @@ impl<'a> View<'a> {
         Ok((Step::Same { container: first, ready: ready && !(waited_for && runs) }, cause.into()))
     }
 
+    /// Whether a dead session's container is as asked, so that it may be taken over.
+    fn is_adoptable(&self, service: &ServiceTarget, container: &ObservedContainer) -> bool {
+        let same_image = self.observed.images.get(&service.image).is_none_or(|image| image.id == container.image_id);
+        matches!(self.owner(container), Ownership::Dead { adoptable: true, .. })
+            && same_image
+            && container.labels.config_hash() == Some(&service.hash)
+    }
+
     /// The first container that was made from something else.
     fn outdated<'c>(
         &self,
@@ -137,7 +151,9 @@ impl<'a> View<'a> {
         containers: &[&'c ObservedContainer],
     ) -> Option<(&'c ObservedContainer, String, Vec<FieldChange>)> {
         containers.iter().copied().find_map(|container| {
-            if let Ownership::Dead { reason } = self.owner(container) {
+            if let Ownership::Dead { reason, .. } = self.owner(container)
+                && !self.is_adoptable(service, container)
+            {
                 return Some((container, reason.clone(), Vec::new()));
             }
             if container.labels.config_hash() != Some(&service.hash) {
@@ -214,7 +230,7 @@ impl<'a> View<'a> {
                 let pid = container.labels.get(crate::model::labels::PID).unwrap_or("unknown");
                 format!("another mcpmon, pid {pid}, has it: end that one first")
             }
-            Ownership::Dead { reason } => format!("{reason}: `mcpmon cleanup` removes it"),
+            Ownership::Dead { reason, .. } => format!("{reason}: `mcpmon cleanup` removes it"),
             Ownership::Remote { host } if container.labels.managed() => format!("it belongs to a session on {host}"),
             _ => format!("it was made without mcpmon: `docker compose -p {project} down` removes it"),
         };

@@ -26,10 +26,11 @@ use crate::{
     error::Error,
     model::{
         ObservedContainer, Project, ServiceTarget, State, Target, TargetKind,
-        labels::{PROJECT, SESSION, STDIO, TARGET},
+        labels::{ON_EXIT, PROJECT, SESSION, STDIO, TARGET},
         service::{COMPOSE_SERVICE, ComposeProject},
         target::UpdateOrder,
     },
+    orphan::KEEP,
     output::{ActionKind, Event},
     plan::{ImageAction, Step},
 };
@@ -122,6 +123,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
                     Ok(Done::Started { container: container.clone() })
                 }
             },
+            Step::Adopt { container } => {
+                self.guard.adopt(container);
+                Ok(Done::Finished)
+            }
             Step::Unpause { container } => {
                 self.engine.unpause(container).await?;
                 Ok(Done::Finished)
@@ -301,14 +306,19 @@ impl<E: Engine, I: Images> Executor<E, I> {
             return Ok(Vec::new());
         };
         let label = |asked: &Asked| {
-            let labels = stamp::service(&self.owner, project, &asked.target, &asked.service, &self.labels);
+            let mut labels = stamp::service(&self.owner, project, &asked.target, &asked.service, &self.labels);
+            if self.guard.keeps() {
+                labels.insert(ON_EXIT.to_owned(), KEEP.to_owned());
+            }
             (asked.service.service.clone(), labels)
         };
         let services: ServiceLabels = group.iter().map(label).collect();
         let networks = network_labels(project, compose);
         let file = generated(compose, &services, &networks)?;
-        let force = force.then_some("--force-recreate");
-        let words = UP.into_iter().chain(force).chain(services.keys().map(String::as_str));
+        // What is there and was taken over from a dead session has other labels, and stays all the same.
+        let force = *force;
+        let how = if force { "--force-recreate" } else { "--no-recreate" };
+        let words = UP.into_iter().chain([how]).chain(services.keys().map(String::as_str));
         let argv = argv(compose, file.as_ref(), words);
         let mut running = pin!(cli.run(&argv, |line| tracing::debug!("compose: {line}")));
         let ended = tokio::select! {
@@ -321,7 +331,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         };
         drop(file);
         let session = self.owner.session.to_string();
-        let found = self.engine.list(&[(PROJECT, Some(&project.name)), (SESSION, Some(&session))]).await?;
+        let found = self.engine.list(&[(PROJECT, Some(&project.name))]).await?;
         let mut results = Vec::new();
         for asked in group {
             let own: Vec<&ObservedContainer> = found
@@ -331,7 +341,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 })
                 .collect();
             let is_there = |container: &&ObservedContainer| {
-                container.state != State::Created && container.labels.config_hash() == Some(&asked.service.hash)
+                let anew = !force || container.labels.get(SESSION) == Some(&session);
+                anew && container.state != State::Created && container.labels.config_hash() == Some(&asked.service.hash)
             };
             let there = own.iter().filter(|container| is_there(container)).count();
             results.push(match own.first() {
@@ -339,7 +350,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 None if asked.service.replicas == 0 => Ok(Done::Finished),
                 _ => {
                     // Not left half-made: the next try makes it afresh.
-                    for container in own.iter().filter(|container| container.state == State::Created) {
+                    let half_made = own.iter().filter(|container| {
+                        container.state == State::Created && container.labels.get(SESSION) == Some(&session)
+                    });
+                    for container in half_made {
                         self.engine.remove(&container.id).await?;
                     }
                     Err(failure(&ended.last, &ended.status.to_string()))

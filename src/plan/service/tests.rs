@@ -130,9 +130,22 @@ fn each_state_has_its_step() {
             1,
             1,
             |found, _, _, now| {
-                now.owners.insert(found[0].id.clone(), Ownership::Dead { reason: "its owner is dead".into() });
+                now.owners.insert(
+                    found[0].id.clone(),
+                    Ownership::Dead { reason: "its owner is dead".into(), adoptable: false },
+                );
             },
             "replace: its owner is dead",
+        ),
+        (
+            "a dead session's that is as asked",
+            2,
+            2,
+            |found, _, _, now| {
+                let dead = || Ownership::Dead { reason: "its owner is dead".into(), adoptable: true };
+                now.owners.extend(found.iter().map(|container| (container.id.clone(), dead())));
+            },
+            "adopt: its owner is dead",
         ),
         (
             "a living session's",
@@ -185,7 +198,7 @@ fn what_others_made_of_the_service_is_left_alone() {
     let theirs: &[_] = &[(MANAGED, "true"), (PROJECT, "other"), (PID, "7")];
     let other = said(&made(theirs, Some(Ownership::Living { pid: 7 })));
     assert!(other.contains("another mcpmon, pid 7"), "{other}");
-    let dead = said(&made(theirs, Some(Ownership::Dead { reason: "its owner is dead".into() })));
+    let dead = said(&made(theirs, Some(Ownership::Dead { reason: "its owner is dead".into(), adoptable: true })));
     assert!(dead.contains("mcpmon cleanup"), "{dead}");
     let one_off = said(&made(&[(COMPOSE_ONE_OFF, "True")], None));
     assert_eq!(one_off, "create: there is none", "what `compose run` made is no container of the service");
