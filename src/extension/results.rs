@@ -130,9 +130,6 @@ impl Results {
     /// A tool's result. None: it is not too large, or no result.
     fn shortened(&mut self, frame: &Frame) -> io::Result<Option<Frame>> {
         let bytes = frame.bytes();
-        if reading::surely_fits(bytes, self.limit.whole) {
-            return Ok(None);
-        }
         let Some(reading) = Reading::new(bytes) else { return Ok(None) };
         let content_fits = reading.content_fits(self.limit.whole);
         let structured = reading.structured.filter(|structured| structured.len() > self.limit.whole);

@@ -23,14 +23,6 @@ pub(super) const MOST_MEDIA: usize = 8 << 20;
 /// are an image of the largest size that is not scaled down.
 const MEDIUM: usize = 1600 * 4;
 
-/// Whether the result of an answer is within a limit for sure, without reading it: most are short. Escaped once more (as items
-/// of other kinds are, to be shown as a text) JSON is less than twice as long; only media count more than they are long, or
-/// are too much for another reason, and each has a type.
-pub(super) fn surely_fits(frame: &[u8], most: usize) -> bool {
-    const MEDIA: [&[u8]; 3] = [br#""image""#, br#""audio""#, br#""resource""#];
-    frame.len() <= most / 2 && MEDIA.iter().all(|kind| memchr::memmem::find(frame, kind).is_none())
-}
-
 /// A result that has content.
 #[derive(Debug)]
 pub(super) struct Reading<'a> {
