@@ -241,7 +241,8 @@ impl<L: Launcher> Drive<L> {
                 return Poll::Ready(well);
             }
             if !moved && !self.is_time(cx) {
-                if self.awake.stays(now) {
+                // Where many calls are under way, others have better use for a core.
+                if self.session.is_one_at_a_time() && self.awake.stays(now) {
                     // What came meanwhile is looked for, by the runtime, without a wait.
                     cx.waker().wake_by_ref();
                 }
