@@ -82,7 +82,7 @@ impl<R> Output<R> {
     }
 
     /// What there is of a piece, as soon as any of it is there.
-    fn next(&mut self) -> Option<LogChunk> {
+    fn chunk(&mut self) -> Option<LogChunk> {
         loop {
             let piece = match &mut self.piece {
                 Some(piece) => piece,
@@ -121,7 +121,7 @@ impl<R: AsyncRead + Unpin> Stream for Output<R> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         loop {
-            if let Some(chunk) = this.next() {
+            if let Some(chunk) = this.chunk() {
                 return Poll::Ready(Some(Ok(chunk)));
             }
             if this.ended {
