@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use self::open::ApiVersion;
 use super::{
     Attached, ContainerDetails, CreateContainer, Engine, EngineEvent, EngineInfo, EngineResult, EngineStream, LogChunk,
-    LogOptions, connect,
+    LogOptions, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
@@ -18,6 +19,7 @@ mod answers;
 mod attach;
 mod containers;
 mod errors;
+mod membership;
 mod open;
 mod resources;
 mod streams;
@@ -136,6 +138,20 @@ impl Engine for Docker {
         labels: &BTreeMap<String, String>,
     ) -> EngineResult<()> {
         self.make_network(name, spec, labels).await
+    }
+
+    async fn leave_network(&self, id: &str, network: &str) -> EngineResult<()> {
+        self.disconnect_network(id, network).await
+    }
+
+    async fn join_network(
+        &self,
+        id: &str,
+        network: &str,
+        attachment: &NetworkAttachment,
+        alias: &str,
+    ) -> EngineResult<()> {
+        self.connect_network(id, network, create::endpoint(network, attachment, alias)).await
     }
 
     async fn remove_network(&self, name: &str) -> EngineResult<()> {

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
         mpsc::{Receiver, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
@@ -201,4 +201,14 @@ pub(crate) fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
         }
     });
     lines
+}
+
+/// Looks until it is so. What is looked at has no event that a test could wait for.
+#[track_caller]
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !so() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
