@@ -125,8 +125,9 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let _record = record::write(&context.state_folder(), &engine.info().address, &settings.project.name, &owner);
     let labels = settings.session.labels.clone();
     let host = owner.host.clone();
-    let executor: Executor<Docker, DockerCli> =
+    let mut executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
+    executor.never = settings.session.own_files();
     let executor = Arc::new(executor);
     let options = Options {
         targets: args.targets.clone(),

@@ -53,7 +53,13 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let grace = run.spec.stop_grace_period;
         let evidence = evidence(target, run);
 
-        let create = self.create(project, target, run, &passing);
+        let create = async {
+            let new = self.create(project, target, run, &passing).await?;
+            match self.fill(project, target, &new).await {
+                Ok(()) => Ok(new),
+                Err(failure) => Err(self.undo(&new, failure).await),
+            }
+        };
         let stop = self.engine.stop(old, grace);
         let (new, stopped) = match order {
             UpdateOrder::StartFirst => (create.await?, Ok(())),
