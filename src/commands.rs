@@ -15,6 +15,7 @@ pub mod ps;
 pub mod restart;
 pub mod run;
 pub mod up;
+pub mod watchdog;
 
 use std::{
     io::{Write, stderr, stdout},
@@ -29,16 +30,19 @@ use crate::{
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::Project,
-    orphan::judge,
     output::{
         show::Options,
         style::{self, Paint},
     },
-    session::{host, process::ThisHost},
+    session::{self, watchdog::WATCHDOG},
 };
 
 /// Parses the command line, runs the command, and gives the exit code.
 pub fn main() -> ExitCode {
+    // First of all, and with nothing read or started before: it has to be small.
+    if std::env::var_os(WATCHDOG).is_some() {
+        return watchdog::main();
+    }
     let code = match Cli::try_parse() {
         Ok(cli) => run(cli).unwrap_or_else(|error| {
             let _ = writeln!(stderr(), "{}", style::error(&error, Paint::stderr()).trim_end());
@@ -108,8 +112,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Ps => {
             let settings = context.load(&WatchArgs::default())?.settings;
             let engine = context.connect(settings.session.docker_timeout).await?;
-            let here = host::identity();
-            let judge = |labels: &_| judge(labels, &here, &ThisHost);
+            let known = session::known();
+            let judge = |container: &_| known.judge(container);
             ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {

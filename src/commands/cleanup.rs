@@ -20,7 +20,7 @@ use crate::{
         ObservedContainer,
         labels::{MANAGED, PROJECT},
     },
-    orphan::{Verdict, judge},
+    orphan::{Known, Verdict},
     output::{
         Event, Reporter,
         show::{Options, show},
@@ -28,15 +28,16 @@ use crate::{
     },
     plan::short,
     reconcile::teardown::remove_all,
-    session::{host, process::ThisHost},
+    session,
 };
 
 /// Lists and removes orphans; gives the exit code: 0 nothing is left, 1 something is.
 pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> Result<u8> {
     let engine = context.connect(DOCKER_TIMEOUT).await?;
-    let judged = look(&engine).await?;
+    let known = session::known();
+    let judged = look(&engine, &known).await?;
     let orphans: Vec<&Judged> = judged.iter().filter(|judged| matches!(judged.verdict, Verdict::Orphan(_))).collect();
-    let networks = abandoned(&engine, &judged).await?;
+    let networks = abandoned(&engine, &known, &judged).await?;
     let verbose = context.global.verbose > 0;
     let written = |error| Error::failed("the output can't be written").caused_by(error);
     if context.json() {
@@ -94,26 +95,24 @@ struct Judged {
     verdict: Verdict,
 }
 
-async fn look(engine: &Docker) -> Result<Vec<Judged>> {
-    let here = host::identity();
+async fn look(engine: &Docker, known: &Known) -> Result<Vec<Judged>> {
     let containers = engine.list(&[(MANAGED, Some("true"))]).await?;
     let judged = containers.into_iter().map(|container| {
-        let verdict = judge(&container.labels, &here, &ThisHost);
+        let verdict = known.judge(&container);
         Judged { container, verdict }
     });
     Ok(judged.collect())
 }
 
 /// Networks whose maker is dead, with the reason, of projects in which no container has a living owner: that one may use them.
-async fn abandoned(engine: &Docker, judged: &[Judged]) -> Result<Vec<(String, String)>> {
-    let here = host::identity();
+async fn abandoned(engine: &Docker, known: &Known, judged: &[Judged]) -> Result<Vec<(String, String)>> {
     let kept: BTreeSet<&str> = judged
         .iter()
         .filter(|judged| !matches!(judged.verdict, Verdict::Orphan(_)))
         .filter_map(|judged| judged.container.labels.project())
         .collect();
     let networks = engine.networks((MANAGED, "true")).await?.into_iter();
-    let abandoned = networks.filter_map(|(name, network)| match judge(&network.labels, &here, &ThisHost) {
+    let abandoned = networks.filter_map(|(name, network)| match known.judge_labels(&network.labels) {
         Verdict::Orphan(why) if network.labels.project().is_none_or(|project| !kept.contains(project)) => {
             Some((name, why.to_string()))
         }
@@ -145,6 +144,7 @@ impl Judged {
     fn why(&self) -> String {
         match &self.verdict {
             Verdict::Orphan(reason) => reason.to_string(),
+            Verdict::Kept { file, reason } => format!("left on purpose, {file} asks for it ({reason})"),
             Verdict::Owned { pid } => format!("kept by pid {pid}"),
             Verdict::Remote { place } => format!("not judged: {place}"),
             Verdict::NotManaged => "not mcpmon's".into(),

@@ -33,7 +33,7 @@ use crate::{
     engine::Engine,
     error::Result,
     model::{
-        Health, Labels, ObservedContainer, Project, Settings, State, TargetKind,
+        Health, ObservedContainer, Project, Settings, State, TargetKind,
         labels::{MANAGED, PROJECT},
     },
     orphan::Verdict,
@@ -43,11 +43,11 @@ use crate::{
 /// The state of a former container that a session keeps beside the running one.
 const KEPT: &str = "kept";
 
-/// Lists the project. `judge` tells who owns a container ([`crate::orphan::judge`] with what this host knows).
+/// Lists the project. `judge` tells who owns a container ([`crate::orphan::Known::judge`]).
 pub async fn run(
     engine: &impl Engine,
     settings: &Settings,
-    judge: impl Fn(&Labels) -> Verdict,
+    judge: impl Fn(&ObservedContainer) -> Verdict,
     format: Format,
     paint: Paint,
     out: &mut dyn Write,
@@ -126,7 +126,11 @@ pub enum Owner {
 }
 
 /// Targets in the order of their names, each with its containers, then containers of targets that left the file.
-pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(&Labels) -> Verdict) -> Vec<Row> {
+pub fn rows(
+    project: &Project,
+    containers: &[ObservedContainer],
+    judge: impl Fn(&ObservedContainer) -> Verdict,
+) -> Vec<Row> {
     let mut containers: Vec<_> = containers.iter().collect();
     containers.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     let target_of = |container: &ObservedContainer| container.labels.target().unwrap_or("").to_owned();
@@ -140,7 +144,7 @@ pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(
     for (name, target) in in_file.chain(left.iter().map(|name| (name, None))) {
         let before = rows.len();
         for container in containers.iter().filter(|container| target_of(container) == *name) {
-            let verdict = judge(&container.labels);
+            let verdict = judge(container);
             let kept = container.state != State::Running
                 && matches!(verdict, Verdict::Owned { .. })
                 && running.contains(&session_and_target(container));
@@ -167,7 +171,7 @@ fn owner(verdict: Verdict) -> Option<Owner> {
     match verdict {
         Verdict::NotManaged => None,
         Verdict::Owned { pid } => Some(Owner::Alive { pid }),
-        Verdict::Orphan(reason) => Some(Owner::Dead { reason: reason.to_string() }),
+        Verdict::Orphan(reason) | Verdict::Kept { reason, .. } => Some(Owner::Dead { reason: reason.to_string() }),
         Verdict::Remote { place } => Some(Owner::Remote { reason: place }),
     }
 }

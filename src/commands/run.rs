@@ -12,7 +12,7 @@ use self::serve::serve;
 use super::{context::Context, unknown_target};
 use crate::{
     cli::RunArgs,
-    engine::{cli::DockerCli, docker::Docker},
+    engine::{Engine, cli::DockerCli, docker::Docker},
     error::{Error, Result},
     extension::ExtensionSet,
     model::{
@@ -20,7 +20,6 @@ use crate::{
         labels::DEPENDENCY,
         target::{OnReload, UpdateOrder},
     },
-    orphan::{Verdict, judge},
     output::{Event, Reporter},
     process,
     proxy::{
@@ -29,7 +28,10 @@ use crate::{
         session::Options,
     },
     reconcile::{act::Executor, stamp::DEFAULT_GRACE, swap},
-    session::{self, process::ThisHost},
+    session::{
+        self,
+        guard::{Begun, Guard},
+    },
 };
 
 /// Stands between a client and the target's server until the client leaves; gives the exit code.
@@ -76,12 +78,15 @@ impl Run<'_> {
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
         let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
-        let here = owner.host.clone();
+        let where_to = (Some(engine.info().address), settings.session.docker_timeout);
+        let begun = context.begin(&owner, &settings.project.name, Some(where_to), run.spec.stop_grace_period);
+        let guard = Guard::begin(Begun { keep: !settings.session.cleanup, ..begun });
+        let labels = settings.session.labels.clone();
         let mut executor: Executor<Docker, DockerCli> =
-            Executor::new(engine, context.docker_cli(), owner, settings.session.labels.clone(), reporter.clone());
+            Executor::new(engine, context.docker_cli(), owner, guard.clone(), labels, reporter.clone());
         executor.never = settings.session.own_files();
         let executor = Arc::new(executor);
-        let is_dead = move |labels: &Labels| matches!(judge(labels, &here, &ThisHost), Verdict::Orphan(_));
+        let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
         let files = self.files(reporter).await?;
         let edited = Arc::clone(&launcher);
@@ -107,7 +112,7 @@ impl Run<'_> {
             }
         };
         let extensions = self.extensions(session);
-        serve(&target.name, options, launcher, extensions, reports, outside, before_the_end).await
+        serve(&target.name, options, launcher, extensions, reports, outside, before_the_end, &guard).await
     }
 
     /// A session with a plain command, the first one started by this launcher.
@@ -115,7 +120,9 @@ impl Run<'_> {
         let target = self.target;
         let (reporter, reports) = Reporter::channel();
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
-        let session = Uuid::new_v4();
+        let owner = session::new();
+        let session = owner.session;
+        let guard = Guard::begin(self.context.begin(&owner, &self.settings.project.name, None, DEFAULT_GRACE));
         let options = self.options(session, order, DEFAULT_GRACE);
         let launcher = Arc::new(Processes::new(first, DEFAULT_GRACE));
         let files = self.files(reporter.clone()).await?;
@@ -133,7 +140,7 @@ impl Run<'_> {
             };
             files.run(told, edited, |_| std::future::ready(()))
         };
-        serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}).await
+        serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}, &guard).await
     }
 
     async fn files(&self, reporter: Reporter) -> Result<Files> {

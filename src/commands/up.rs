@@ -11,8 +11,7 @@ use crate::{
     cli::UpArgs,
     engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
     error::{Error, Kind, Result},
-    model::{Owner, Settings, settings::OnExit},
-    orphan::{Verdict, judge},
+    model::{Owner, Settings},
     output::{
         Event, Reporter,
         show::{Options as ShowOptions, show},
@@ -21,13 +20,13 @@ use crate::{
     reconcile::{
         act::Executor,
         observe::owners,
+        stamp,
         supervise::{Load, Options, Supervisor},
         teardown::end_session,
     },
     session::{
         self,
-        process::ThisHost,
-        record,
+        guard::{Begun, Guard},
         signals::{Ending, Signals},
     },
 };
@@ -45,7 +44,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     if args.detach || args.wait {
         return detach::start(context, args, &settings, &engine).await;
     }
-    if let Some(pid) = kept_by(context, &engine, &settings).await? {
+    if let Some(pid) = kept_by(&engine, &settings).await? {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
@@ -69,7 +68,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
 }
 
 /// The pid of another living mcpmon that keeps this project.
-pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
+pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
     let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
     let mut containers = engine.list(&[label]).await?;
     // A stdio session keeps its own server, not the project.
@@ -77,7 +76,8 @@ pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) ->
     let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
     // A session that never was: whatever lives is another's.
     let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };
-    let owners = owners(&observed, Some(&nobody), &nobody.host, &ThisHost);
+    let known = session::known();
+    let owners = owners(&observed, Some(&nobody), &known);
     let keeper = owners.into_values().find_map(|owner| match owner {
         Ownership::Living { pid } => Some(pid),
         _ => None,
@@ -85,12 +85,8 @@ pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) ->
     if keeper.is_some() {
         return Ok(keeper);
     }
-    // One that owns nothing on the engine yet left a note.
-    let noted = record::read(&context.state_folder(), &engine.info().address, &settings.project.name);
-    Ok(noted.and_then(|labels| match judge(&labels, &nobody.host, &ThisHost) {
-        Verdict::Owned { pid } => Some(pid),
-        _ => None,
-    }))
+    // One that owns nothing on the engine yet has its lease.
+    Ok(known.keepers(&engine.info().address, &settings.project.name).next().map(|lease| lease.pid))
 }
 
 /// What a session is made of, besides what was typed.
@@ -122,11 +118,12 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });
     }
-    let _record = record::write(&context.state_folder(), &engine.info().address, &settings.project.name, &owner);
+    let where_to = (Some(engine.info().address), settings.session.docker_timeout);
+    let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
+    let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
     let labels = settings.session.labels.clone();
-    let host = owner.host.clone();
     let mut executor: Executor<Docker, DockerCli> =
-        Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
+        Executor::new(engine, context.docker_cli(), owner, guard, labels, reporter.clone());
     executor.never = settings.session.own_files();
     let executor = Arc::new(executor);
     let options = Options {
@@ -139,8 +136,10 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     };
     let request = context.request(&args.watch);
     let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
-    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
+    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load).await?;
 
+    // From the first container on somebody removes it, however this process ends.
+    executor.guard.ready().await;
     let ending = tokio::select! {
         ending = supervisor.run(&mut signals) => ending,
         () = unread.cancelled() => Ending { name: "the output was closed", number: SIGPIPE },
@@ -161,6 +160,9 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let result = leave(&executor, &settings, &hurry).await;
     supervisor.finish_logs(LAST_LOGS).await;
     listen.abort();
+    if result.is_ok() {
+        executor.guard.end();
+    }
     result.map(|()| ending)
 }
 
@@ -168,13 +170,15 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
 async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurry: &CancellationToken) -> Result<()> {
     let reporter = &executor.reporter;
     let session = executor.owner.session;
-    if settings.reconcile.on_exit == OnExit::Keep || !settings.session.cleanup {
-        let left = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?.len();
+    let adopted = executor.guard.adopted();
+    if settings.leaves_containers() {
+        let made = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?;
+        let left = made.len() + adopted.len();
         reporter.report(Event::Stopped { removed: 0, left });
         return Ok(());
     }
-    let is_dead = |labels: &_| matches!(judge(labels, &executor.owner.host, &ThisHost), Verdict::Orphan(_));
-    let ended = end_session(&executor.engine, session, &settings.project, is_dead, hurry, reporter).await;
+    let is_dead = |labels: &_| session::known().is_dead(labels);
+    let ended = end_session(&executor.engine, (session, &adopted), &settings.project, is_dead, hurry, reporter).await;
     let removed = ended.map_err(|error: EngineError| {
         Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
     })?;

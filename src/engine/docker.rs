@@ -8,12 +8,13 @@ use tokio::sync::mpsc;
 use self::open::ApiVersion;
 use super::{
     Attached, ByteStream, ContainerDetails, ContainerFacts, CreateContainer, Engine, EngineEvent, EngineInfo,
-    EngineResult, EngineStream, LogChunk, LogOptions, PathKind, connect,
+    EngineResult, EngineStream, LogChunk, LogOptions, PathKind, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
     settings::ExecHook,
+    spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
@@ -22,6 +23,7 @@ mod archive;
 mod containers;
 mod errors;
 mod exec;
+mod membership;
 mod open;
 mod resources;
 mod streams;
@@ -138,6 +140,20 @@ impl Engine for Docker {
         labels: &BTreeMap<String, String>,
     ) -> EngineResult<()> {
         self.make_network(name, spec, labels).await
+    }
+
+    async fn leave_network(&self, id: &str, network: &str) -> EngineResult<()> {
+        self.disconnect_network(id, network).await
+    }
+
+    async fn join_network(
+        &self,
+        id: &str,
+        network: &str,
+        attachment: &NetworkAttachment,
+        alias: &str,
+    ) -> EngineResult<()> {
+        self.connect_network(id, network, create::endpoint(network, attachment, alias)).await
     }
 
     async fn remove_network(&self, name: &str) -> EngineResult<()> {

@@ -224,6 +224,8 @@ pub enum ActionKind {
     SyncExec,
     /// The same, then restart it.
     SyncRestart,
+    /// Take over a container of a dead session, as it is.
+    Adopt,
     /// Go on after a pause from outside.
     Unpause,
     /// Give a container its name back.
@@ -250,6 +252,7 @@ impl ActionKind {
             Self::Sync => "syncing",
             Self::SyncExec => "syncing and running its command",
             Self::SyncRestart => "syncing and restarting",
+            Self::Adopt => "adopting",
             Self::Unpause => "unpausing",
             Self::Rename => "renaming",
             Self::Remove => "removing",
@@ -273,6 +276,7 @@ impl ActionKind {
             Self::Sync => "synced",
             Self::SyncExec => "synced, and its command run",
             Self::SyncRestart => "synced and restarted",
+            Self::Adopt => "adopted",
             Self::Unpause => "unpaused",
             Self::Rename => "renamed",
             Self::Remove => "removed",

@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         (Child::Apart, Some(Watching::new(context, &session, Binds::ReadOnly)?))
     };
     let mut again = false;
+    session.guarded().await;
     loop {
         let mut docker = start(&session, child)?;
         if let Some(watching) = watching.as_ref().filter(|_| !again) {
@@ -57,16 +58,21 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                     "{} ended with exit code {code}; it is run again when a watched file is saved",
                     session.name
                 ));
-                let Some(reload) = mended(&mut caught, watching.as_mut()).await else { return Ok(code) };
+                let Some(reload) = mended(&mut caught, watching.as_mut()).await else {
+                    session.end();
+                    return Ok(code);
+                };
                 reload
             }
             Over::Ended(status, _) => {
                 leave(&session, Some(status), &mut caught).await;
+                session.end();
                 return Ok(exit_code(status));
             }
         };
         tell(&session, &reload);
         if let Some(signal) = clear(&session, &mut docker, &mut caught).await? {
+            session.end();
             return Ok(signalled(signal));
         }
         if let Some(watching) = &mut watching {

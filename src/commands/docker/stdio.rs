@@ -24,17 +24,16 @@ use crate::{
     commands::{context::Context, run::serve::serve},
     docker_line::ContainerLine,
     engine::docker::Docker,
-    error::Result,
+    error::{Error, Result},
     extension::ExtensionSet,
     model::{Labels, Target},
-    orphan::{Verdict, judge},
     output::Reporter,
     proxy::{
         drive::files::{Files, Surroundings},
         server::docker_run::{DockerRun, Recipe},
         session::Options,
     },
-    session::process::ThisHost,
+    session,
 };
 
 /// Whether a line's input and output are an MCP client's.
@@ -52,8 +51,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         grace: session.grace,
         name: session.name.clone(),
     };
-    let here = session.owner.host.clone();
-    let is_dead = move |labels: &Labels| matches!(judge(labels, &here, &ThisHost), Verdict::Orphan(_));
+    let is_dead = |labels: &Labels| session::known().is_dead(labels);
     let launcher = Arc::new(DockerRun::new(engine, session.owner.session, recipe, reporter.clone(), is_dead)?);
 
     let settings = settings(context, &session);
@@ -69,7 +67,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
     let outside = |told| files.run(told, |_| std::future::ready(()), |_| std::future::ready(()));
-    let code = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}).await?;
+    let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
+    let serving = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}, guard);
+    let code = serving.await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 

@@ -19,7 +19,7 @@ use crate::{
         server::Launcher,
         session::{Options, Session},
     },
-    session::signals::Signals,
+    session::{guard::Guard, signals::Signals},
 };
 
 /// What is left for the servers when a client that has closed its side sends a signal as well: the official SDKs kill two
@@ -28,7 +28,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Stands between this process's client and the launcher's servers until the client leaves or a signal comes; gives the
 /// exit code. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside (saved files), and is
-/// dropped at the end; `before_the_end` is done before the launcher finishes.
+/// dropped at the end; `before_the_end` is done before the launcher finishes. `guard`: the session's, which ends with it.
+#[expect(clippy::too_many_arguments, reason = "each is one part of a session, and there are three callers")]
 pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     name: &str,
     mut options: Options,
@@ -37,6 +38,7 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     reports: Reports,
     outside: impl FnOnce(mpsc::UnboundedSender<News>) -> O,
     before_the_end: impl Future<Output = ()>,
+    guard: &Guard,
 ) -> Result<u8> {
     let failed = |what: &str, error: io::Error| Error::failed(format!("{what} can't be used")).caused_by(error);
     let signals = Signals::new().map_err(|error| failed("signals", error))?;
@@ -54,11 +56,16 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
         AbortOnDropHandle::new(tokio::spawn(show(reports, name.to_owned(), told.clone()))),
         AbortOnDropHandle::new(tokio::spawn(outside(told))),
     ];
+    // From the first server on somebody ends it, however this process ends.
+    guard.ready().await;
     let ended = drive.run().await;
     before_the_end.await;
     let finished = launcher.finish(&hurry).await;
     if let Err(error) = &finished {
         drive.say(style::error(error, Paint::stderr()).trim_end());
+    }
+    if finished.is_ok() {
+        guard.end();
     }
     drive.flush().await;
     Ok(exit_code(ended, finished.is_ok()))
