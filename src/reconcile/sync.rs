@@ -398,10 +398,9 @@ impl<E: Engine> Copy<'_, E> {
             };
             let own = step == 0;
             let is_folder = match (found, root) {
-                (Some(PathKind::Folder), _) => true,
                 // A link at the place of one file is replaced, as the file would be.
                 (Some(PathKind::Link), Root::File) => !own,
-                (Some(PathKind::Link), _) => true,
+                (Some(PathKind::Folder | PathKind::Link), _) => true,
                 (Some(PathKind::File) | None, _) => false,
             };
             if is_folder {

@@ -130,6 +130,7 @@ impl Tree {
     }
 
     /// The same, but what was written just before `now` counts as not seen: its event is still on the way.
+    #[must_use]
     pub fn but_for_fresh(mut self, now: SystemTime) -> Self {
         let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(FRESH);
         let since = i128::try_from(since.as_nanos()).unwrap_or(i128::MAX);

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use mcpmon::{
@@ -520,7 +520,10 @@ fn what_runs_already_gets_everything_with_initial_sync_and_changes_without() {
     let mut up = project.settled();
     let id = project.id("api");
     // Its files were written long before it is watched, as those of a project are.
-    std::thread::sleep(Duration::from_secs(2));
+    for file in ["first/a.txt", "second/a.txt"] {
+        let file = fs::File::options().write(true).open(project.path(file)).expect("open");
+        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("a time");
+    }
     project.config(&format!("{plain}{rules}"));
     up.wait("config_reloaded", "");
     let began = up.wait("action_started", "api");
