@@ -1,7 +1,7 @@
 //! The engine over its HTTP API: [`Docker`] is the one implementation of [`Engine`].
 //! It must not decide anything; it carries calls out, with a time limit each, and sorts what comes back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use self::open::ApiVersion;
 use super::{
@@ -16,6 +16,7 @@ use crate::model::{
 };
 
 mod answers;
+mod attach;
 mod containers;
 mod errors;
 mod membership;
@@ -37,6 +38,8 @@ struct Shared {
     api: ApiVersion,
     info: EngineInfo,
     origin: connect::Origin,
+    /// Where it listens, if that is a socket in the file system.
+    socket: Option<PathBuf>,
     call_limit: Duration,
 }
 
