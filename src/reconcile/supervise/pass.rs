@@ -1,7 +1,7 @@
 //! One pass: observe, plan, begin what can be begun, and tell where the project stands.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -60,7 +60,20 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 || self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
         };
         observed.containers.retain(|container| !spare(&container.id));
+        let dead: BTreeSet<String> = owners
+            .iter()
+            .filter(|(_, owner)| matches!(owner, Ownership::Dead { .. }))
+            .map(|(id, _)| id.clone())
+            .collect();
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
+        for change in plan.actions().filter(|change| change.waits.is_empty()) {
+            // What is kept of it for a while is this session's too, however that ends.
+            if let Step::Replace { container, .. } = &change.step
+                && dead.contains(container)
+            {
+                self.executor.guard.adopt(container);
+            }
+        }
         self.waits = plan.actions().any(|change| !change.waits.is_empty());
         tracing::debug!(
             containers = observed.containers.len(),
