@@ -3,6 +3,8 @@
 
 mod cleanup;
 mod client;
+mod compose_projects;
+mod compose_targets;
 mod config_example;
 mod config_like_compose;
 mod detached;
