@@ -7,6 +7,7 @@
 //! | [`act`] | one change carried out; [`swap`]: one container in another one's place |
 //! | [`ready`] | when a started container can be relied on |
 //! | [`attempts`] | failures in a row, and when to try again (pure) |
+//! | [`sync`] | files copied into a container; [`sync_target`]: and what follows for a run target |
 //! | [`supervise`] | the loop of a session |
 //! | [`teardown`] | ending: stop, kill, remove |
 
@@ -17,4 +18,6 @@ pub mod ready;
 pub mod stamp;
 pub mod supervise;
 pub mod swap;
+pub mod sync;
+pub mod sync_target;
 pub mod teardown;

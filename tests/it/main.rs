@@ -31,6 +31,7 @@ mod stdio;
 mod stdio_project;
 mod stdio_trouble;
 mod support;
+mod sync;
 mod up_edit;
 mod up_lifecycle;
 mod up_order;
