@@ -1,6 +1,7 @@
 //! The one integration-test binary: one module per room, all against the real engine.
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
+mod chaos;
 mod cleanup;
 mod client;
 mod compose_projects;
