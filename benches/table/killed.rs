@@ -39,7 +39,7 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Row>> {
         };
         let id = wait("the container", LIMIT, PAUSE, || running(format!("{}-t00", corner.name)))?;
         let watchdog = watchdog_of(up.id())?;
-        memory.push(Memory::of(watchdog)?.rss);
+        memory.push(Memory::of(watchdog)?);
         let destroyed = Destroyed::of(&id)?;
         let killed = Instant::now();
         kill(up.id())?;
@@ -68,7 +68,13 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Row>> {
                 &format!("`docker stop` of the same: {stop:.0} ms"),
             )
         },
-        Row::absolute("memory (RSS) of a session's watchdog", median(memory)?, 3.0, "MiB", ""),
+        Row::absolute(
+            "memory of a session's watchdog (PSS: its share of the program's pages, and its own)",
+            median(memory.iter().map(|memory| memory.pss).collect())?,
+            3.0,
+            "MiB",
+            &format!("RSS {:.2} MiB", median(memory.iter().map(|memory| memory.rss).collect())?),
+        ),
     ])
 }
 

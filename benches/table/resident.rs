@@ -92,6 +92,7 @@ fn reload(corner: &Corner, save: usize, done: &mut usize, targets: usize) -> Out
 /// Memory of a process, in MiB.
 pub(crate) struct Memory {
     pub(crate) rss: f64,
+    pub(crate) pss: f64,
     private: f64,
 }
 
@@ -106,7 +107,7 @@ impl Memory {
             number.parse().map_err(|_| format!("{path}: {key} {number}"))
         };
         let private = kib("Private_Clean:")? + kib("Private_Dirty:")?;
-        Ok(Self { rss: kib("Rss:")? / 1024.0, private: private / 1024.0 })
+        Ok(Self { rss: kib("Rss:")? / 1024.0, pss: kib("Pss:")? / 1024.0, private: private / 1024.0 })
     }
 }
 

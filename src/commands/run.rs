@@ -99,18 +99,27 @@ impl Run<'_> {
         let begun = context.begin(&owner, &settings.project.name, Some(where_to), grace);
         let guard = Guard::begin(Begun { keep: !settings.session.cleanup, ..begun });
         let labels = settings.session.labels.clone();
-        let executor: Executor<Docker, DockerCli> =
+        let mut executor: Executor<Docker, DockerCli> =
             Executor::new(engine, context.docker_cli(), owner, guard.clone(), labels, reporter.clone());
+        executor.never = settings.session.own_files();
         let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(settings))));
         let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
         let files = self.files(reporter).await?;
         let edited = Arc::clone(&launcher);
         let outside = |told| {
-            files.run(told, move |settings| {
-                let launcher = Arc::clone(&edited);
-                async move { launcher.set(settings).await }
-            })
+            let synced = Arc::clone(&edited);
+            files.run(
+                told,
+                move |settings| {
+                    let launcher = Arc::clone(&edited);
+                    async move { launcher.set(settings).await }
+                },
+                move |action| {
+                    let launcher = Arc::clone(&synced);
+                    async move { launcher.sync(action).await }
+                },
+            )
         };
         let dependencies = dependencies::keep(context, &executor, settings, target, self.load()).await?;
         drop(executor);
@@ -134,18 +143,19 @@ impl Run<'_> {
         let options = self.options(session, order, DEFAULT_GRACE);
         let launcher = Arc::new(Processes::new(first, DEFAULT_GRACE));
         let files = self.files(reporter.clone()).await?;
-        let (edited, name) = (Arc::clone(&launcher), target.name.clone());
+        let (made, name) = (Arc::clone(&launcher), target.name.clone());
         let outside = |told| {
-            files.run(told, move |settings| {
+            let edited = move |settings: Arc<Settings>| {
                 let target = settings.project.targets.get(&name);
                 if let Some(TargetKind::Process(words)) = target.map(|target| &target.kind) {
                     match command(words, &settings) {
-                        Ok(command) => edited.set(command),
+                        Ok(command) => made.set(command),
                         Err(error) => reporter.report(Event::Warning { message: error.message }),
                     }
                 }
                 std::future::ready(())
-            })
+            };
+            files.run(told, edited, |_| std::future::ready(()))
         };
         serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}, &guard).await
     }

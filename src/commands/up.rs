@@ -131,8 +131,9 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
     let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
     let labels = settings.session.labels.clone();
-    let executor: Executor<Docker, DockerCli> =
+    let mut executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, guard, labels, reporter.clone());
+    executor.never = settings.session.own_files();
     let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(&settings))));
     let options = Options {
         targets: args.targets.clone(),

@@ -130,7 +130,7 @@ fn told(said: &[u8]) -> Option<Told> {
 /// Ends all that is left; false when something is left all the same.
 async fn end(told: &Told, log: &Log<'_>) -> bool {
     let order = &told.order;
-    let mark = |kind: Kind| format!("{}/{}/{}/{}/", order.session, order.pid, order.pid_start, kind.word());
+    let mark = |kind: Kind| format!("{}{}/", order.mark, kind.word());
     let (tools, servers) = (mark(Kind::Tool), mark(Kind::Server));
     let servers = kin::end(&servers, END_OF_FILE_GRACE, order.grace);
     let containers = async {
@@ -343,6 +343,7 @@ mod tests {
             session: uuid::Uuid::nil(),
             pid: 1,
             pid_start: 2,
+            mark: "m/".into(),
             engine: true,
             grace: Duration::from_secs(10),
             leave_ended: false,

@@ -159,6 +159,8 @@ fn watch_rule(rule: &Watch, builds: bool) -> Option<WatchRule> {
         include: rule.include.clone(),
         ignore: rule.ignore.clone(),
         target: rule.target.clone(),
+        initial_sync: false,
+        exec: None,
     })
 }
 

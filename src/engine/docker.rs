@@ -1,23 +1,29 @@
 //! The engine over its HTTP API: [`Docker`] is the one implementation of [`Engine`].
 //! It must not decide anything; it carries calls out, with a time limit each, and sorts what comes back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
 
 use self::open::ApiVersion;
 use super::{
-    Attached, ContainerDetails, CreateContainer, Engine, EngineEvent, EngineInfo, EngineResult, EngineStream, LogChunk,
-    LogOptions, connect, create,
+    Attached, ByteStream, ContainerDetails, ContainerFacts, CreateContainer, Engine, EngineEvent, EngineInfo,
+    EngineResult, EngineStream, LogChunk, LogOptions, PathKind, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    settings::ExecHook,
     spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
 mod answers;
+mod archive;
+mod attach;
 mod containers;
 mod errors;
+mod exec;
 mod membership;
 mod open;
 mod resources;
@@ -37,6 +43,8 @@ struct Shared {
     api: ApiVersion,
     info: EngineInfo,
     origin: connect::Origin,
+    /// Where it listens, if that is a socket in the file system.
+    socket: Option<PathBuf>,
     call_limit: Duration,
 }
 
@@ -182,6 +190,26 @@ impl Engine for Docker {
 
     fn events(&self, label: (&str, Option<&str>), since: Option<i64>) -> EngineStream<EngineEvent> {
         self.engine_events(label, since)
+    }
+
+    async fn look_at_path(&self, id: &str, path: &str) -> EngineResult<Option<PathKind>> {
+        self.path_kind(id, path).await
+    }
+
+    async fn put_archive(&self, id: &str, folder: &str, tar: ByteStream) -> EngineResult<()> {
+        self.upload(id, folder, tar).await
+    }
+
+    async fn read_file(&self, id: &str, path: &str) -> EngineResult<Option<Vec<u8>>> {
+        self.download_file(id, path).await
+    }
+
+    async fn facts(&self, id: &str) -> EngineResult<ContainerFacts> {
+        self.container_facts(id).await
+    }
+
+    async fn exec(&self, id: &str, hook: &ExecHook, output: Option<mpsc::Sender<LogChunk>>) -> EngineResult<i64> {
+        self.run_in_container(id, hook, output).await
     }
 
     async fn attach(&self, id: &str) -> EngineResult<Attached> {

@@ -251,7 +251,8 @@ impl<'a> View<'a> {
             TargetKind::Service(service) => return self.service(target, service),
             TargetKind::Compose(_) => return vec![hold(&target.name, "its compose project could not be read")],
             TargetKind::Process(_) => {
-                return vec![hold(&target.name, "process targets are not run by this version of mcpmon yet")];
+                let name = &target.name;
+                return vec![hold(name, &format!("an MCP client starts it, with `mcpmon run {name}`"))];
             }
         };
         let hash = config_hash(&run.spec);

@@ -97,6 +97,17 @@ async fn gone(mark: &str, limit: Duration, signal: Option<Signal>) -> bool {
     }
 }
 
+/// All marks that living processes carry.
+pub fn marks() -> BTreeSet<String> {
+    let wanted = format!("{}=", mark::VARIABLE);
+    let mark = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let found = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(wanted.as_bytes()))?;
+        String::from_utf8(found.to_vec()).ok()
+    };
+    entries().into_keys().filter_map(mark).collect()
+}
+
 fn entries() -> BTreeMap<i32, Entry> {
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());

@@ -1,6 +1,6 @@
 //! Carrying one change out on the engine. Decides nothing but what a failure leaves: nothing half-done.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +9,7 @@ use super::{
     compose::Composing,
     ready::{self, Evidence},
     stamp,
+    sync::Syncs,
 };
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images},
@@ -46,6 +47,10 @@ pub struct Executor<E, I> {
     pub nudges: broadcast::Sender<String>,
     /// Cancelled when the session ends: builds, pulls and waits for readiness are given up.
     pub ending: CancellationToken,
+    /// What was copied into containers by the sync actions.
+    pub syncs: Syncs,
+    /// What mcpmon writes itself, and never copies.
+    pub never: Vec<PathBuf>,
     /// The compose command, where there are compose targets.
     pub(super) compose: Option<Composing>,
     slots: Semaphore,
@@ -73,6 +78,11 @@ pub enum Done {
     PutBack {
         /// The last lines that the new one printed.
         log: Vec<String>,
+    },
+    /// Files were copied into a container, which was restarted and is ready.
+    Restarted {
+        /// Its id.
+        container: String,
     },
     /// Nothing needed to be done after all.
     Unchanged,
@@ -132,6 +142,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
             reporter,
             nudges,
             ending: CancellationToken::new(),
+            syncs: Syncs::default(),
+            never: Vec::new(),
             compose: None,
             slots: Semaphore::new(AT_ONCE),
             image_slots: Semaphore::new(IMAGES_AT_ONCE),
@@ -205,6 +217,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
             Step::Start { container } => {
                 let _slot = self.slots.acquire().await;
+                // What was saved while it did not run.
+                self.fill(project, target, container).await?;
                 match self.engine.start(container).await {
                     // Somebody removes it at this very moment. Once it is gone, another one takes its place.
                     Err(EngineError::NotFound(_)) => {
@@ -298,6 +312,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     async fn create_and_start(&self, project: &Project, target: &Target, run: &RunTarget) -> Result<Done, Failure> {
         let container = self.create(project, target, run, &container_name(project, target)).await?;
+        if let Err(failure) = self.fill(project, target, &container).await {
+            return Err(self.undo(&container, failure).await);
+        }
         if let Err(error) = self.engine.start(&container).await {
             return Err(self.undo(&container, error.into()).await);
         }
@@ -323,7 +340,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
     }
 
     /// Removes what a failed action made, and adds its last words to the failure.
-    pub(super) async fn undo(&self, container: &str, mut failure: Failure) -> Failure {
+    pub async fn undo(&self, container: &str, mut failure: Failure) -> Failure {
         if failure.log.is_empty() {
             failure.log = tail(&self.engine, container, LOG_LINES).await;
         }

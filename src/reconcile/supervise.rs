@@ -63,6 +63,16 @@ pub struct Options {
     pub home: Option<PathBuf>,
 }
 
+impl Options {
+    /// The settings as far as this session goes: where nothing is watched, nothing is copied.
+    fn seen(&self, mut settings: Settings) -> Settings {
+        if !self.watch {
+            settings.project.targets.values_mut().for_each(|target| target.watch.rules.clear());
+        }
+        settings
+    }
+}
+
 /// Reads the configuration again.
 pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Settings, Error>> + Send>;
 
@@ -126,6 +136,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         options: Options,
         load: Load,
     ) -> Result<Self, Error> {
+        let settings = options.seen(settings);
         let (watcher, changes) = Watcher::new()?;
         let now = Instant::now();
         let engine = &executor.engine;

@@ -20,6 +20,7 @@ use std::{
 };
 
 use tokio::{sync::watch, time::Instant};
+use uuid::Uuid;
 
 use super::{
     lease::LeaseFile,
@@ -29,10 +30,13 @@ use super::{
 use crate::{
     model::{Lease, Owner},
     orphan::Known,
+    process::{END_OF_FILE_GRACE, kin},
 };
 
 /// A watchdog that ends sooner than this after its start does not stay up: the next one waits a little.
 const STEADY: Duration = Duration::from_secs(5);
+/// From SIGTERM to SIGKILL, for servers of dead sessions.
+const SWEEP_GRACE: Duration = Duration::from_secs(10);
 /// The longest wait before the next one.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -105,6 +109,7 @@ impl Guard {
             session: owner.session,
             pid: owner.pid,
             pid_start: owner.pid_start,
+            mark: mark::of(&owner),
             engine: engine.is_some(),
             grace,
             leave_ended,
@@ -116,8 +121,8 @@ impl Guard {
         let guard = Self(Arc::new(Inner { order, environment, state, ready: watch::Sender::new(false) }));
         let first = guard.0.start();
         tokio::spawn(Arc::clone(&guard.0).keep_one(first));
-        // What dead sessions left in folders of this user; nobody waits for it.
-        tokio::task::spawn_blocking(sweep);
+        // What dead sessions of this user left; nobody waits for it.
+        tokio::spawn(sweep());
         guard
     }
 
@@ -249,9 +254,22 @@ impl Inner {
     }
 }
 
-/// Removes what dead sessions of this user left in folders: their leases, and passing files.
-pub fn sweep() {
-    let known = super::known();
-    leases::sweep(|lease| known.is_dead(&lease.labels()));
-    private_folder::sweep(&known.here, &*known.processes);
+/// Ends and removes what dead sessions left on this machine without a watchdog's doing: servers and docker commands,
+/// leases, and passing files.
+pub async fn sweep() {
+    let look = || {
+        let known = super::known();
+        leases::sweep(|lease| known.is_dead(&lease.labels()));
+        private_folder::sweep(&known.here, &*known.processes);
+        let dead = |mark: &String| mark::of_dead(mark, &known.here, &*known.processes);
+        let lives = |session: &Uuid| known.leases.iter().any(|lease| lease.session == *session);
+        let dead =
+            kin::marks().iter().filter_map(dead).filter(|(_, session)| !lives(session)).map(|(mark, _)| mark).collect();
+        dead
+    };
+    let dead: BTreeSet<String> = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    for mark in dead {
+        // A watchdog may be at it, and gives them as long.
+        kin::end(&mark, END_OF_FILE_GRACE, SWEEP_GRACE).await;
+    }
 }

@@ -43,6 +43,8 @@ pub struct Order {
     pub pid: u32,
     /// That process's start time.
     pub pid_start: u64,
+    /// What the marks of its children begin with.
+    pub mark: String,
     /// It has containers: there is an engine to be asked.
     pub engine: bool,
     /// From stop to kill, for what does not say so itself.

@@ -44,7 +44,7 @@ fn marked_by(pid: u32) -> Vec<u32> {
             .split(|byte| *byte == 0)
             .find_map(|one| one.strip_prefix(b"_MCPMON_CHILD=").map(<[u8]>::to_vec));
         let mark = mark.map(|mark| String::from_utf8_lossy(&mark).into_owned()).unwrap_or_default();
-        lives(*process) && mark.split('/').nth(1) == Some(&pid.to_string())
+        lives(*process) && mark.split('/').nth(2) == Some(&pid.to_string())
     })
     .collect()
 }
@@ -77,6 +77,7 @@ fn running(label: &str, value: &str) -> Vec<String> {
 struct Sessions {
     project: Project,
     supervised: Project,
+    served: Project,
     /// Kept, so that nothing ends by its stdin's end or a closed pipe.
     clients: Vec<Client>,
     up: Up,
@@ -88,6 +89,7 @@ impl Sessions {
     fn start() -> Self {
         let config = format!("{}{}{INNER}", idle("api"), idle("db"));
         let (project, supervised) = (Project::with("ends", &config), Project::with("ends-d", &config));
+        let served = Project::with("ends-run", &format!("{}{INNER}", idle("api").replace("\"idle\"", "\"stdio\"")));
         let label = format!("{OWN_LABEL}={}", project.name);
         let line = |options: &[&str], command: &str| {
             let words = ["docker", "run", "--network", "none", "--init", "--label", &label];
@@ -99,7 +101,7 @@ impl Sessions {
         let lines = vec![start(line(&[], "idle")), start(line(&["-d"], "idle"))];
         let stdio_line = line(&["-i", "--rm"], "stdio");
         let mut clients = vec![
-            Client::start(&project, &["run", "api"]),
+            Client::start(&served, &["run", "api"]),
             Client::start(&project, &stdio_line.iter().map(String::as_str).collect::<Vec<_>>()),
             // A server that becomes a daemon as well, in a session and group of its own; both ignore SIGTERM and stdin's end.
             Client::start(
@@ -111,6 +113,7 @@ impl Sessions {
                 ],
             ),
         ];
+        clients[0].initialize();
         clients[1].initialize();
         supervised.detached();
         let keeper = processes_in(&supervised.path("")).pop().expect("a supervisor");
@@ -123,19 +126,20 @@ impl Sessions {
             ("docker run -i", clients[1].pid()),
             ("sh -c", clients[2].pid()),
         ]);
-        Self { project, supervised, clients, up, lines, pids }
+        Self { project, supervised, served, clients, up, lines, pids }
     }
 
     fn containers(&self) -> Vec<String> {
         let name = &self.project.name;
         let own = [running(labels::PROJECT, name), running(OWN_LABEL, name)].concat();
-        [own, running(labels::PROJECT, &self.supervised.name)].concat()
+        [own, running(labels::PROJECT, &self.supervised.name), running(labels::PROJECT, &self.served.name)].concat()
     }
 
     fn wait(&mut self) {
         self.up.wait("settled", "");
         // up 2, up -d 2, run 1, lines 3.
-        until("all run", || self.containers().len() == 8 && marked_by(self.pids["sh -c"]).len() >= 4);
+        until("all containers run", || self.containers().len() == 8);
+        until("all processes run", || marked_by(self.pids["sh -c"]).len() >= 4);
     }
 }
 
@@ -198,6 +202,7 @@ fn killed_sessions_of_all_kinds_leave_nothing_and_touch_nobody() {
     }
     sessions.project.assert_nothing_left();
     sessions.supervised.assert_nothing_left();
+    sessions.served.assert_nothing_left();
     assert_eq!(others(), before, "others' containers");
     assert!(docker(&["rm", "-f", &stranger]).status.success());
     lives_on.interrupt();
@@ -358,6 +363,18 @@ fn a_stop_ends_daemons_too() {
     client.end();
     assert!(!lives(daemon), "it left its group, not its session");
     assert_eq!((marked_by(session), files_of(session)), (Vec::new(), Vec::new()));
+
+    // One that nobody could end is ended by the next session, whatever that is.
+    fs::remove_file(&pid).expect("the pid file");
+    let client = Client::start(&project, &["sh", "-c", &script]);
+    until("the daemon runs", || pid.exists());
+    let daemon: u32 = fs::read_to_string(&pid).expect("a pid").trim().parse().expect("a number");
+    kill_with_watchdog(client.pid());
+    drop(client);
+    assert!(lives(daemon));
+    let next = Client::start(&project, &["cat"]);
+    until("the daemon ends", || !lives(daemon));
+    drop(next);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The one integration-test binary: one module per room, all against the real engine.
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
+mod chaos;
 mod cleanup;
 mod client;
 mod compose_projects;
@@ -33,6 +34,7 @@ mod stdio;
 mod stdio_project;
 mod stdio_trouble;
 mod support;
+mod sync;
 mod up_edit;
 mod up_lifecycle;
 mod up_order;

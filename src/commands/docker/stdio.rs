@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     // What a command line's server is made of lies in the container.
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
-    let outside = |told| files.run(told, |_| std::future::ready(()));
+    let outside = |told| files.run(told, |_| std::future::ready(()), |_| std::future::ready(()));
     let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
     let serving = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}, guard);
     let code = serving.await?;

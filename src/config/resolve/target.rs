@@ -4,6 +4,7 @@ use super::{
     container,
     findings::{Findings, strings},
     network::{Resources, Used},
+    watch_rule::watch_rule,
 };
 use crate::{
     config::{
@@ -11,7 +12,7 @@ use crate::{
             File,
             forms::ListOr,
             mcp::Mcp,
-            reload::{UpdateConfig as FileUpdateConfig, WatchRule as FileWatchRule},
+            reload::UpdateConfig as FileUpdateConfig,
             target::{Compose, Target as FileTarget},
         },
         nearest::did_you_mean,
@@ -20,7 +21,6 @@ use crate::{
     },
     model::{
         Target, TargetKind, WatchSettings,
-        settings::{WatchAction, WatchRule},
         spec::Port,
         target::{
             ComposeTarget, Condition, ExtensionSettings, McpSettings, OnReload, Transport, UpdateConfig, UpdateOrder,
@@ -218,35 +218,6 @@ fn update_config(findings: &mut Findings<'_>, at: &KeyPath, update: &FileUpdateC
         rollback: findings.choice(at, "failure_action", update.failure_action.as_ref(), &failures).unwrap_or(true),
         monitor: findings.positive_duration(at, "monitor", update.monitor.as_ref()).unwrap_or(MONITOR),
     }
-}
-
-fn watch_rule(findings: &mut Findings<'_>, at: &KeyPath, rule: &FileWatchRule, has_build: bool) -> Option<WatchRule> {
-    for (key, there) in [("path", rule.path.is_some()), ("action", rule.action.is_some())] {
-        if !there {
-            findings.key_problem(at.clone(), Invalid::new(format!("the rule has no {key}")));
-        }
-    }
-    let action = match rule.action.as_deref() {
-        Some(sync @ ("sync" | "sync+restart" | "sync+exec")) => {
-            let invalid = Invalid::new(format!("the action {sync} is not there yet in this version of mcpmon"))
-                .help("restart makes a fresh container of the same image, rebuild builds the image first");
-            findings.problem(at.key("action"), invalid);
-            None
-        }
-        Some("rebuild") if !has_build => {
-            let invalid = Invalid::new("rebuild needs a build").help("add build to the target, or use restart");
-            findings.problem(at.key("action"), invalid);
-            None
-        }
-        _ => {
-            let actions = [("restart", WatchAction::Restart), ("rebuild", WatchAction::Rebuild)];
-            findings.choice(at, "action", rule.action.as_ref(), &actions)
-        }
-    };
-    let path = rule.path.as_ref().and_then(|text| findings.path(at.key("path"), text));
-    let include = findings.globs(&at.key("include"), rule.include.as_ref());
-    let ignore = findings.globs(&at.key("ignore"), rule.ignore.as_ref());
-    Some(WatchRule { path: path?, action: action?, include, ignore, target: rule.target.clone() })
 }
 
 fn depends_on(

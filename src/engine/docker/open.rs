@@ -66,7 +66,11 @@ pub(super) async fn open(place: Place, call_limit: Duration) -> EngineResult<Sha
         .map_err(|message| EngineError::Other { status: None, message })?;
     let info = EngineInfo { address, version: found.engine.unwrap_or_default(), api_version: api.to_string() };
     let client = client.with_request_modifier(move |request| wire::with_version(request, api));
-    Ok(Shared { client, api, info, origin: place.origin, call_limit })
+    let socket = match place.address {
+        Address::Unix(path) => Some(path),
+        Address::Tcp(_) | Address::Ssh(_) => None,
+    };
+    Ok(Shared { client, api, info, origin: place.origin, socket, call_limit })
 }
 
 /// The newest version that both sides know.

@@ -84,11 +84,13 @@ impl Files {
     }
 
     /// Tells of changes, until nobody listens. `edited` takes settings whose target is another one than before, and
-    /// returns when servers are started as they say.
-    pub async fn run<F: Future<Output = ()>>(
+    /// returns when servers are started as they say. `sync` copies what a sync rule covers into the servers that run, which
+    /// go on; a reload (`sync+restart` is one: the new server's container gets the files before it starts) is news.
+    pub async fn run<F: Future<Output = ()>, S: Future<Output = ()>>(
         mut self,
         news: mpsc::UnboundedSender<News>,
         edited: impl Fn(Arc<Settings>) -> F,
+        sync: impl Fn(WatchAction) -> S,
     ) {
         loop {
             let quiet = self.trigger.next_deadline();
@@ -109,6 +111,10 @@ impl Files {
             for reload in self.trigger.poll(Instant::now()) {
                 // The session merges what changes during a reload by itself.
                 self.trigger.done(&reload.target);
+                if matches!(reload.action, WatchAction::Sync | WatchAction::SyncExec) {
+                    sync(reload.action).await;
+                    continue;
+                }
                 if let Some(missing) = self.missing_source() {
                     let reason = format!(
                         "the volume's source {missing} is gone; the server goes on, and reloads when it is back"

@@ -111,7 +111,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     pub(super) fn start_reloads(&mut self) {
         for reload in self.trigger.poll(Instant::now()) {
             let target = reload.target.clone();
-            if let Some(missing) = self.missing_source(&target) {
+            if let Some(missing) = self.missing_source(&target).filter(|_| !reload.action.is_sync()) {
                 self.trigger.done(&target);
                 let reason = format!(
                     "the volume's source {missing} is gone; the container goes on, and reloads when it is back"
@@ -120,7 +120,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 continue;
             }
             let rebuild = reload.action == WatchAction::Rebuild;
-            let action = if rebuild { ActionKind::Rebuild } else { ActionKind::Restart };
+            let action = ActionKind::from(reload.action);
             self.report(Event::FilesChanged {
                 target: target.clone(),
                 path: reload.first_path.as_ref().map(|path| self.shown(path)).unwrap_or_default(),
@@ -141,8 +141,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             // A kept container of the last reload goes when this one is over: removing it now would hold it up.
             self.working.insert(Subject::Target(target.clone()), action);
             let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&self.settings));
+            let asked = reload.action;
             self.spawn(Work::Reload(reload, action), async move {
-                executor.reload(&settings.project, &target, rebuild, &old).await
+                if asked.is_sync() {
+                    executor.sync(&settings.project, &target, asked, &old).await
+                } else {
+                    executor.reload(&settings.project, &target, rebuild, &old).await
+                }
             });
         }
     }
@@ -162,6 +167,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let error = format!("the project's name changed from {old} to {new}: end this session and start it again");
             return self.report(Event::ConfigInvalid { error });
         }
+        let settings = self.options.seen(settings);
         self.report(Event::ConfigReloaded { files });
         for message in settings.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
             self.warn(message.clone());

@@ -14,6 +14,8 @@ pub(super) struct Memory {
     pub(super) made: bool,
     /// Its image is to be fetched or built although it is there.
     pub(super) refresh: bool,
+    /// The container that was looked at when watching began: what it is taken to have.
+    pub(super) adopted: Option<String>,
     /// It was said to be ready.
     pub(super) ready: bool,
     /// Since when its own word is waited for (health, an answer).

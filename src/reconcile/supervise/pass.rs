@@ -1,7 +1,7 @@
 //! One pass: observe, plan, begin what can be begun, and tell where the project stands.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -64,7 +64,20 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 || self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
         };
         observed.containers.retain(|container| !spare(&container.id));
+        let dead: BTreeSet<String> = owners
+            .iter()
+            .filter(|(_, owner)| matches!(owner, Ownership::Dead { .. }))
+            .map(|(id, _)| id.clone())
+            .collect();
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
+        for change in plan.actions().filter(|change| change.waits.is_empty()) {
+            // What is kept of it for a while is this session's too, however that ends.
+            if let Step::Replace { container, .. } = &change.step
+                && dead.contains(container)
+            {
+                self.executor.guard.adopt(container);
+            }
+        }
         self.waits = plan.actions().any(|change| !change.waits.is_empty());
         tracing::debug!(
             containers = observed.containers.len(),
@@ -81,6 +94,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         });
         self.retry_held = retry.min().map(|wait| Instant::now() + Duration::from_millis(wait));
         self.begin(&plan);
+        self.adopt(&plan);
         self.assess(&plan, &observed);
     }
 
@@ -231,6 +245,39 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let (executor, settings, change) = (Arc::clone(&self.executor), Arc::clone(&self.settings), change.clone());
             self.spawn(Work::Change(change.clone(), kind), async move {
                 executor.carry_out(&settings.project, &change).await
+            });
+        }
+    }
+
+    /// Looks at containers that ran before this session, so that what changes from now on is copied into them; those with
+    /// `initial_sync` get everything.
+    fn adopt(&mut self, plan: &Plan) {
+        for change in &plan.changes {
+            let (Subject::Target(name), Step::Same { container: Some(id), .. }) = (&change.subject, &change.step)
+            else {
+                continue;
+            };
+            let syncs = |target: &crate::model::Target| target.watch.rules.iter().any(|rule| rule.action.is_sync());
+            let Some(target) = self.settings.project.targets.get(name).filter(|target| syncs(target)) else { continue };
+            let told = target.watch.rules.iter().any(|rule| rule.action.is_sync() && rule.initial_sync);
+            let known = self.targets.get(name).is_some_and(|memory| memory.adopted.as_ref() == Some(id));
+            if known || !self.running.contains(id) || self.is_working_on(name) || self.trigger.is_pending(name) {
+                continue;
+            }
+            let (name, id) = (name.clone(), id.clone());
+            self.memory(&name).adopted = Some(id.clone());
+            if self.executor.syncs.knows(&name, &id) {
+                continue;
+            }
+            if told {
+                let cause = "initial_sync".to_owned();
+                self.report(Event::ActionStarted { target: name.clone(), action: ActionKind::Sync, cause });
+            }
+            self.working.insert(Subject::Target(name.clone()), ActionKind::Sync);
+            self.trigger.busy(&name);
+            let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&self.settings));
+            self.spawn(Work::Adopt { target: name.clone(), told }, async move {
+                executor.adopt(&settings.project, &name, &id).await
             });
         }
     }

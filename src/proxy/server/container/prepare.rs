@@ -63,7 +63,13 @@ impl<E: Engine, I: Images> Containers<E, I> {
         let container =
             CreateContainer { name: &name, spec: &spec, alias: &target.name, labels: &labels, stdin_once: true };
         match self.engine().create(&container).await {
-            Ok(id) => Ok(Made::new(id, run.spec.stop_grace_period, run.spec.container_name.clone())),
+            Ok(id) => {
+                // It would not have what was copied into the one before.
+                if let Err(failure) = self.executor.fill(project, target, &id).await {
+                    return Err(Failed::of(self.executor.undo(&id, failure).await, true));
+                }
+                Ok(Made::new(id, run.spec.stop_grace_period, run.spec.container_name.clone()))
+            }
             Err(error) => {
                 // What it needs may have been taken away since it was looked for.
                 *self.ready.lock().await = false;
