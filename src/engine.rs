@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::io::AsyncWrite;
+use tokio::{io::AsyncWrite, sync::mpsc};
 
 use crate::model::{
     ContainerSpec, Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    settings::ExecHook,
     spec::NetworkAttachment,
     target::{Build, NetworkSpec, VolumeSpec},
 };
@@ -118,6 +119,24 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// whoever's they are: engines do not put labels into those events. Ends with an error when the connection is cut: connect
     /// again with the last event's time and look at everything again.
     fn events(&self, label: (&str, Option<&str>), since: Option<i64>) -> EngineStream<EngineEvent>;
+    /// What lies at an absolute path in a container, running or not; none = nothing. A link is not followed.
+    fn look_at_path(&self, id: &str, path: &str) -> impl Future<Output = EngineResult<Option<PathKind>>> + Send;
+    /// Unpacks a tar into a folder of a container, running or not: what is at an entry's path is replaced, a folder by a
+    /// folder is kept with what is in it. The engine goes through the entries in order and stops at the first that fails.
+    fn put_archive(&self, id: &str, folder: &str, tar: ByteStream) -> impl Future<Output = EngineResult<()>> + Send;
+    /// A file of a container, running or not, up to 1 MiB of it; none = there is none.
+    fn read_file(&self, id: &str, path: &str) -> impl Future<Output = EngineResult<Option<Vec<u8>>>> + Send;
+    /// What a container was made with, as far as copying into it needs that.
+    fn facts(&self, id: &str) -> impl Future<Output = EngineResult<ContainerFacts>> + Send;
+    /// Runs a command in a running container until it ends; gives its exit code. What it prints goes to `output`, as fast
+    /// as that is read. Without a time limit: dropped, the command goes on by itself.
+    fn exec(
+        &self,
+        id: &str,
+        hook: &ExecHook,
+        output: Option<mpsc::Sender<LogChunk>>,
+    ) -> impl Future<Output = EngineResult<i64>> + Send;
+
     /// A running container's stdin and output.
     fn attach(&self, id: &str) -> impl Future<Output = EngineResult<Attached>> + Send;
 }
@@ -192,6 +211,31 @@ pub struct ContainerDetails {
     /// Published ports: (container port, host address) pairs.
     pub published: Vec<(u16, std::net::SocketAddr)>,
 }
+
+/// What [`Engine::facts`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// The user it runs as, as it was asked for (`""`, `1000:1000`, `node`).
+    pub user: String,
+    /// Folders of the engine's host in it: where it is there, and where here.
+    pub binds: Vec<(String, String)>,
+    /// Where memory is mounted.
+    pub memory: Vec<String>,
+}
+
+/// What lies at a path in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathKind {
+    /// A folder.
+    Folder,
+    /// A link to something.
+    Link,
+    /// A file, a device, …
+    File,
+}
+
+/// Bytes on their way to the engine. An error ends the call.
+pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// Which log lines.
 #[derive(Debug, Clone, Copy, Default)]

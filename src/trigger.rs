@@ -9,7 +9,8 @@
 //!
 //! # What decides
 //!
-//! 1. `develop.watch` rules, in order: the first that matches a change decides. As in compose they obey
+//! 1. `develop.watch` rules: of those that match a change, the strongest action counts (rebuild, restart, sync+restart,
+//!    sync+exec, sync), and each sync rule copies to its own place ([`crate::sync`]). As in compose they obey
 //!    `.dockerignore` and their own `ignore`, not `.gitignore`; `watch.extensions` does not narrow them, because
 //!    they have `include`.
 //! 2. The Dockerfile and its ignore file: rebuild.

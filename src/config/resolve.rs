@@ -12,6 +12,7 @@ mod health;
 mod network;
 mod storage;
 mod target;
+mod watch_rule;
 
 use std::{
     collections::BTreeMap,

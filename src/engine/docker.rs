@@ -3,22 +3,27 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use tokio::sync::mpsc;
+
 use self::open::ApiVersion;
 use super::{
-    Attached, ContainerDetails, CreateContainer, Engine, EngineEvent, EngineInfo, EngineResult, EngineStream, LogChunk,
-    LogOptions, connect, create,
+    Attached, ByteStream, ContainerDetails, ContainerFacts, CreateContainer, Engine, EngineEvent, EngineInfo,
+    EngineResult, EngineStream, LogChunk, LogOptions, PathKind, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    settings::ExecHook,
     spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
 mod answers;
+mod archive;
 mod attach;
 mod containers;
 mod errors;
+mod exec;
 mod membership;
 mod open;
 mod resources;
@@ -185,6 +190,26 @@ impl Engine for Docker {
 
     fn events(&self, label: (&str, Option<&str>), since: Option<i64>) -> EngineStream<EngineEvent> {
         self.engine_events(label, since)
+    }
+
+    async fn look_at_path(&self, id: &str, path: &str) -> EngineResult<Option<PathKind>> {
+        self.path_kind(id, path).await
+    }
+
+    async fn put_archive(&self, id: &str, folder: &str, tar: ByteStream) -> EngineResult<()> {
+        self.upload(id, folder, tar).await
+    }
+
+    async fn read_file(&self, id: &str, path: &str) -> EngineResult<Option<Vec<u8>>> {
+        self.download_file(id, path).await
+    }
+
+    async fn facts(&self, id: &str) -> EngineResult<ContainerFacts> {
+        self.container_facts(id).await
+    }
+
+    async fn exec(&self, id: &str, hook: &ExecHook, output: Option<mpsc::Sender<LogChunk>>) -> EngineResult<i64> {
+        self.run_in_container(id, hook, output).await
     }
 
     async fn attach(&self, id: &str) -> EngineResult<Attached> {

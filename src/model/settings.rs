@@ -89,6 +89,13 @@ pub struct SessionSettings {
     pub log_file: Option<PathBuf>,
 }
 
+impl SessionSettings {
+    /// What mcpmon writes itself: never watched, never copied.
+    pub fn own_files(&self) -> Vec<PathBuf> {
+        std::iter::once(&self.extensions_dir).chain(&self.log_file).cloned().collect()
+    }
+}
+
 /// What is watched for a target, and what a change does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchSettings {
@@ -104,7 +111,7 @@ pub struct WatchSettings {
     pub ignore_files: Vec<String>,
     /// How long files must be quiet before a reload.
     pub delay: Duration,
-    /// `develop.watch`, in order; the first rule that matches decides.
+    /// `develop.watch`; of the rules that match, the strongest action decides.
     pub rules: Vec<WatchRule>,
 }
 
@@ -119,15 +126,47 @@ pub struct WatchRule {
     pub include: Vec<String>,
     /// Globs relative to `path` that never match.
     pub ignore: Vec<String>,
-    /// Where in the container (`sync` actions).
+    /// Where in the container (`sync` actions), absolute.
     pub target: Option<String>,
+    /// Copy everything when watching begins, too, into a container that runs already (`sync` actions).
+    pub initial_sync: bool,
+    /// What is run in the container after a copy (`sync+exec`).
+    pub exec: Option<ExecHook>,
 }
 
-/// What a change does.
+/// compose-spec's `exec` of a `develop.watch` rule: a command in the running container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecHook {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// `user[:group]`; none = the container's.
+    pub user: Option<String>,
+    /// Where it runs; none = the container's.
+    pub working_dir: Option<String>,
+    /// Variables besides the container's.
+    pub environment: BTreeMap<String, String>,
+    /// With all rights.
+    pub privileged: bool,
+}
+
+/// What a change does; the stronger, the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WatchAction {
+    /// Copy what changed into the running container.
+    Sync,
+    /// Copy, then run a command in the container.
+    SyncExec,
+    /// Copy, then restart the container.
+    SyncRestart,
     /// Replace the container by a fresh one of the same image.
     Restart,
     /// Build the image, then replace the container.
     Rebuild,
+}
+
+impl WatchAction {
+    /// Whether it copies files into a container that goes on.
+    pub fn is_sync(self) -> bool {
+        matches!(self, Self::Sync | Self::SyncExec | Self::SyncRestart)
+    }
 }

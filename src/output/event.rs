@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::settings::WatchAction;
+
 /// Something happened. Times are milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -216,6 +218,12 @@ pub enum ActionKind {
     Restart,
     /// Build, then replace, because files changed.
     Rebuild,
+    /// Copy what changed into the running container.
+    Sync,
+    /// The same, then run a command in it.
+    SyncExec,
+    /// The same, then restart it.
+    SyncRestart,
     /// Take over a container of a dead session, as it is.
     Adopt,
     /// Go on after a pause from outside.
@@ -241,6 +249,9 @@ impl ActionKind {
             Self::Replace => "replacing",
             Self::Restart => "restarting",
             Self::Rebuild => "rebuilding",
+            Self::Sync => "syncing",
+            Self::SyncExec => "syncing and running its command",
+            Self::SyncRestart => "syncing and restarting",
             Self::Adopt => "adopting",
             Self::Unpause => "unpausing",
             Self::Rename => "renaming",
@@ -262,10 +273,25 @@ impl ActionKind {
             Self::Replace => "replaced",
             Self::Restart => "restarted",
             Self::Rebuild => "rebuilt",
+            Self::Sync => "synced",
+            Self::SyncExec => "synced, and its command run",
+            Self::SyncRestart => "synced and restarted",
             Self::Adopt => "adopted",
             Self::Unpause => "unpaused",
             Self::Rename => "renamed",
             Self::Remove => "removed",
+        }
+    }
+}
+
+impl From<WatchAction> for ActionKind {
+    fn from(action: WatchAction) -> Self {
+        match action {
+            WatchAction::Sync => Self::Sync,
+            WatchAction::SyncExec => Self::SyncExec,
+            WatchAction::SyncRestart => Self::SyncRestart,
+            WatchAction::Restart => Self::Restart,
+            WatchAction::Rebuild => Self::Rebuild,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Carrying one change out on the engine. Decides nothing but what a failure leaves: nothing half-done.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    compose::Composing,
     ready::{self, Evidence},
     stamp,
+    sync::Syncs,
 };
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images},
@@ -45,6 +47,12 @@ pub struct Executor<E, I> {
     pub nudges: broadcast::Sender<String>,
     /// Cancelled when the session ends: builds, pulls and waits for readiness are given up.
     pub ending: CancellationToken,
+    /// What was copied into containers by the sync actions.
+    pub syncs: Syncs,
+    /// What mcpmon writes itself, and never copies.
+    pub never: Vec<PathBuf>,
+    /// The compose command, where there are compose targets.
+    pub(super) compose: Option<Composing>,
     slots: Semaphore,
     image_slots: Semaphore,
 }
@@ -70,6 +78,11 @@ pub enum Done {
     PutBack {
         /// The last lines that the new one printed.
         log: Vec<String>,
+    },
+    /// Files were copied into a container, which was restarted and is ready.
+    Restarted {
+        /// Its id.
+        container: String,
     },
     /// Nothing needed to be done after all.
     Unchanged,
@@ -129,9 +142,23 @@ impl<E: Engine, I: Images> Executor<E, I> {
             reporter,
             nudges,
             ending: CancellationToken::new(),
+            syncs: Syncs::default(),
+            never: Vec::new(),
+            compose: None,
             slots: Semaphore::new(AT_ONCE),
             image_slots: Semaphore::new(IMAGES_AT_ONCE),
         }
+    }
+
+    /// The same, and services of compose projects are made by this command.
+    #[must_use]
+    pub fn with_compose(self, compose: Composing) -> Self {
+        Self { compose: Some(compose), ..self }
+    }
+
+    /// Waits until another build or pull may begin.
+    pub(super) async fn image_slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.image_slots.acquire().await.ok()
     }
 
     /// Carries one change of a plan out.
@@ -140,12 +167,15 @@ impl<E: Engine, I: Images> Executor<E, I> {
             (Subject::Network(name), step) => self.network(project, name, step).await,
             (Subject::Volume(name), step) => self.volume(project, name, step).await,
             (Subject::Target(name), Step::Remove { containers }) => self.remove(project, name, containers).await,
-            (Subject::Target(name), step) => {
-                let Some(Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
-                    return Err(Failure::new("it left the file meanwhile"));
-                };
-                self.target(project, &project.targets[name], run, step).await
-            }
+            (Subject::Target(name), step) => match project.targets.get(name) {
+                Some(target @ Target { kind: TargetKind::Run(run), .. }) => {
+                    self.target(project, target, run, step).await
+                }
+                Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                    self.service(project, target, service, step).await
+                }
+                _ => Err(Failure::new("it left the file meanwhile")),
+            },
         }
     }
 
@@ -187,6 +217,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
             Step::Start { container } => {
                 let _slot = self.slots.acquire().await;
+                // What was saved while it did not run.
+                self.fill(project, target, container).await?;
                 match self.engine.start(container).await {
                     // Somebody removes it at this very moment. Once it is gone, another one takes its place.
                     Err(EngineError::NotFound(_)) => {
@@ -229,8 +261,12 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     /// Reloads a target because files changed: the image first, where they were part of it.
     pub async fn reload(&self, project: &Project, name: &str, rebuild: bool, old: &str) -> Result<Done, Failure> {
-        let Some(target @ Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
-            return Ok(Done::Unchanged);
+        let (target, run) = match project.targets.get(name) {
+            Some(target @ Target { kind: TargetKind::Run(run), .. }) => (target, run),
+            Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                return self.reload_service(project, target, service, rebuild).await;
+            }
+            _ => return Ok(Done::Unchanged),
         };
         if rebuild && run.build.is_some() {
             let before = self.engine.image(&run.spec.image).await?.map(|image| image.id);
@@ -276,6 +312,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     async fn create_and_start(&self, project: &Project, target: &Target, run: &RunTarget) -> Result<Done, Failure> {
         let container = self.create(project, target, run, &container_name(project, target)).await?;
+        if let Err(failure) = self.fill(project, target, &container).await {
+            return Err(self.undo(&container, failure).await);
+        }
         if let Err(error) = self.engine.start(&container).await {
             return Err(self.undo(&container, error.into()).await);
         }
@@ -301,7 +340,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
     }
 
     /// Removes what a failed action made, and adds its last words to the failure.
-    pub(super) async fn undo(&self, container: &str, mut failure: Failure) -> Failure {
+    pub async fn undo(&self, container: &str, mut failure: Failure) -> Failure {
         if failure.log.is_empty() {
             failure.log = tail(&self.engine, container, LOG_LINES).await;
         }
@@ -314,6 +353,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
     async fn remove(&self, project: &Project, target: &str, containers: &[String]) -> Result<Done, Failure> {
         let grace = match project.targets.get(target).map(|target| &target.kind) {
             Some(TargetKind::Run(run)) => run.spec.stop_grace_period,
+            Some(TargetKind::Service(service)) => service.grace,
             _ => stamp::DEFAULT_GRACE,
         };
         let _slot = self.slots.acquire().await;

@@ -58,7 +58,13 @@ impl<E: Engine, I: Images> Executor<E, I> {
         // Only where it is the same again: the way back puts the old one on the networks that the new one has.
         let at_once = order == UpdateOrder::StopFirst && again && grace.is_zero() && !run.spec.networks.is_empty();
 
-        let create = self.create(project, target, run, &passing);
+        let create = async {
+            let new = self.create(project, target, run, &passing).await?;
+            match self.fill(project, target, &new).await {
+                Ok(()) => Ok(new),
+                Err(failure) => Err(self.undo(&new, failure).await),
+            }
+        };
         let make_room =
             async { if at_once { self.leave_networks(old, run).await } else { self.engine.stop(old, grace).await } };
         let (new, room) = match order {

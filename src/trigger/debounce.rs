@@ -23,7 +23,7 @@ pub const LONGEST: Duration = Duration::from_secs(10);
 pub struct Reload {
     /// The target.
     pub target: String,
-    /// What to do; a rebuild wins over a restart.
+    /// What to do; the strongest that a change asked for.
     pub action: WatchAction,
     /// The first file that changed; none: events were lost, anything may have changed.
     pub first_path: Option<PathBuf>,
@@ -156,6 +156,12 @@ impl Trigger {
     #[must_use]
     pub fn is_busy(&self, target: &str) -> bool {
         self.states.get(target).is_some_and(|state| state.in_flight)
+    }
+
+    /// Whether a change of the target's files waits for its reload.
+    #[must_use]
+    pub fn is_pending(&self, target: &str) -> bool {
+        self.states.get(target).is_some_and(|state| state.pending.is_some())
     }
 
     /// Forgets what is pending for a target, because what just began will see these changes anyway.

@@ -1,4 +1,4 @@
-//! What one change means: for each target nothing, a restart or a rebuild; and which folders can be left out of
+//! What one change means: for each target nothing, or an action; and which folders can be left out of
 //! watching altogether. The order of the rules is told in [`crate::trigger`].
 
 use std::{ffi::OsStr, path::Path};
@@ -71,7 +71,7 @@ impl TargetRules {
     }
 
     fn explicit_action(&self, path: &Path, entry: Entry, ignores: &Ignores, is_input: bool) -> Option<WatchAction> {
-        let matching = self.explicit.iter().find(|rule| {
+        let matching = self.explicit.iter().filter(|rule| {
             let Ok(relative) = path.strip_prefix(&rule.path) else { return false };
             if relative.as_os_str().is_empty() {
                 return true;
@@ -85,7 +85,7 @@ impl TargetRules {
                 && !self.is_ignored(path, &rule.path, entry)
                 && !self.docker_excludes(path, ignores)
         });
-        matching.map(|rule| rule.action)
+        matching.map(|rule| rule.action).max()
     }
 
     /// Whether a change under a root counts at all.

@@ -42,7 +42,7 @@ pub struct TargetRules {
     pub delay: Duration,
     /// What was asked for and is not done, one sentence each.
     pub warnings: Vec<String>,
-    /// `develop.watch`, in order.
+    /// `develop.watch`.
     pub(super) explicit: Vec<Explicit>,
     /// What is watched besides.
     pub(super) roots: Vec<Root>,
@@ -104,23 +104,23 @@ pub(super) struct Explicit {
 
 /// A build context.
 #[derive(Debug, Clone)]
-pub(super) struct Context {
-    pub(super) path: PathBuf,
+pub(crate) struct Context {
+    pub(crate) path: PathBuf,
     /// The Dockerfile and the ignore files.
     pub(super) files: Vec<PathBuf>,
     /// Ignore files in docker's order: `<Dockerfile>.dockerignore`, then the context's `.dockerignore`. Empty when
     /// `.dockerignore` is not among `watch.ignore_files`.
-    pub(super) ignore_files: Vec<PathBuf>,
+    pub(crate) ignore_files: Vec<PathBuf>,
 }
 
 impl Rules {
     /// The rules of a project. `home`: the user's home folder, which is never watched as a whole.
     pub fn new(settings: &Settings, home: Option<&Path>) -> Self {
-        let never = std::iter::once(&settings.session.extensions_dir).chain(&settings.session.log_file);
+        let never = settings.session.own_files();
         Self {
             folder: tidy(&settings.project.folder),
             inputs: settings.inputs.iter().map(|path| tidy(path)).collect(),
-            never: never.map(|path| tidy(path)).collect(),
+            never: never.iter().map(|path| tidy(path)).collect(),
             targets: rules(&settings.project, home),
         }
     }
@@ -193,6 +193,10 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
             });
             (binds.collect(), run.build.as_ref().map(|build| context(build, honours(".dockerignore"))))
         }
+        TargetKind::Service(service) => (
+            service.binds.iter().map(|path| tidy(path)).collect(),
+            service.build.as_ref().map(|build| context(build, honours(".dockerignore"))),
+        ),
         TargetKind::Compose(_) | TargetKind::Process(_) => (Vec::new(), None),
     };
 
@@ -265,7 +269,7 @@ impl Origin {
     }
 }
 
-fn context(build: &Build, honour_ignore: bool) -> Context {
+pub(crate) fn context(build: &Build, honour_ignore: bool) -> Context {
     let path = tidy(&build.context);
     let dockerfile = tidy(&path.join(build.dockerfile.as_deref().unwrap_or(Path::new("Dockerfile"))));
     let mut own = dockerfile.clone().into_os_string();
@@ -292,7 +296,7 @@ fn compile(rule: &WatchRule, target: &str, warnings: &mut Vec<String>) -> Explic
 
 /// `watch.ignore` uses `.gitignore`'s patterns, anchored at the project's folder: `*.tmp` and `tests/` match at any
 /// depth, `/gen` and `src/gen` below the project's folder only.
-fn compile_ignore(folder: &Path, globs: &[String], target: &str, warnings: &mut Vec<String>) -> Gitignore {
+pub(crate) fn compile_ignore(folder: &Path, globs: &[String], target: &str, warnings: &mut Vec<String>) -> Gitignore {
     let mut builder = GitignoreBuilder::new(folder);
     builder.allow_unclosed_class(false);
     for glob in globs {

@@ -33,7 +33,15 @@ fn check(rules: &Rules, ignores: &Ignores, table: &[(&str, Option<WatchAction>)]
 
 fn rule(path: &str, action: WatchAction, include: &[&str], ignore: &[&str]) -> WatchRule {
     let list = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
-    WatchRule { path: path.into(), action, include: list(include), ignore: list(ignore), target: None }
+    WatchRule {
+        path: path.into(),
+        action,
+        include: list(include),
+        ignore: list(ignore),
+        target: None,
+        initial_sync: false,
+        exec: None,
+    }
 }
 
 #[test]
@@ -122,7 +130,7 @@ fn named_paths_replace_auto_but_what_a_change_does_stays() {
 }
 
 #[test]
-fn develop_watch_comes_first_and_its_first_match_decides() {
+fn develop_watch_comes_first_and_its_strongest_match_decides() {
     let rules = rules(|watch, run| {
         watch.auto = true;
         watch.extensions = vec!["py".into()];
@@ -139,7 +147,7 @@ fn develop_watch_comes_first_and_its_first_match_decides() {
         &Ignores::default(),
         &[
             ("/p/src/a.py", Some(Restart)),
-            ("/p/src/native/a.py", Some(Restart)),
+            ("/p/src/native/a.py", Some(Rebuild)),
             ("/p/src/native/a.c", Some(Rebuild)),
             ("/p/src/tests/a.c", NOTHING),
             ("/p/src/tests/a.py", Some(Restart)), // not by the rule, but by the bind mount

@@ -1,8 +1,11 @@
 //! The one integration-test binary: one module per room, all against the real engine.
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
+mod chaos;
 mod cleanup;
 mod client;
+mod compose_projects;
+mod compose_targets;
 mod config_example;
 mod config_like_compose;
 mod detached;
@@ -31,6 +34,7 @@ mod stdio;
 mod stdio_project;
 mod stdio_trouble;
 mod support;
+mod sync;
 mod up_edit;
 mod up_lifecycle;
 mod up_order;

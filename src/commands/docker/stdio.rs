@@ -29,7 +29,7 @@ use crate::{
     model::{Labels, Target},
     output::Reporter,
     proxy::{
-        drive::files::{Files, Surroundings},
+        drive::files::{Files, Load, Surroundings},
         server::docker_run::{DockerRun, Recipe},
         session::Options,
     },
@@ -55,9 +55,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let launcher = Arc::new(DockerRun::new(engine, session.owner.session, recipe, reporter.clone(), is_dead)?);
 
     let settings = settings(context, &session);
-    let load = Box::new({
+    let load: Load = Box::new({
         let settings = settings.clone();
-        move || Ok(settings.clone())
+        move || Box::pin(std::future::ready(Ok(settings.clone())))
     });
     let settings = Arc::new(settings);
     let target = &settings.project.targets[&session.name];
@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     // What a command line's server is made of lies in the container.
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
-    let outside = |told| files.run(told, |_| std::future::ready(()));
+    let outside = |told| files.run(told, |_| std::future::ready(()), |_| std::future::ready(()));
     let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
     let serving = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}, guard);
     let code = serving.await?;

@@ -112,7 +112,6 @@ const NOT_YET: &[(&str, &[&str])] = &[
         &["endpoint_mode", "labels", "mode", "placement", "replicas", "resources", "restart_policy", "rollback_config"],
     ),
     ("UpdateConfig", &["delay", "max_failure_ratio", "parallelism"]),
-    ("WatchRule", &["exec", "initial_sync"]),
     ("Dependency", &["required", "restart"]),
     ("EnvFile", &["format"]),
     ("Mount", &["consistency", "image"]),

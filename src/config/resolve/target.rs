@@ -2,8 +2,9 @@
 
 use super::{
     container,
-    findings::Findings,
+    findings::{Findings, strings},
     network::{Resources, Used},
+    watch_rule::watch_rule,
 };
 use crate::{
     config::{
@@ -11,7 +12,7 @@ use crate::{
             File,
             forms::ListOr,
             mcp::Mcp,
-            reload::{UpdateConfig as FileUpdateConfig, WatchRule as FileWatchRule},
+            reload::UpdateConfig as FileUpdateConfig,
             target::{Compose, Target as FileTarget},
         },
         nearest::did_you_mean,
@@ -20,7 +21,6 @@ use crate::{
     },
     model::{
         Target, TargetKind, WatchSettings,
-        settings::{WatchAction, WatchRule},
         spec::Port,
         target::{
             ComposeTarget, Condition, ExtensionSettings, McpSettings, OnReload, Transport, UpdateConfig, UpdateOrder,
@@ -149,6 +149,11 @@ fn belongs(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget, kind:
 }
 
 fn compose(findings: &mut Findings<'_>, at: &KeyPath, compose: &Compose) -> ComposeTarget {
+    for (at, _) in strings(&at.key("file"), compose.file.as_ref()).into_iter().filter(|(_, file)| file == "-") {
+        let invalid = Invalid::new("a compose file from stdin can't be used: it is read more than once")
+            .help("write it to a file, and name that");
+        findings.problem(at, invalid);
+    }
     let directory = compose.project_directory.as_ref();
     ComposeTarget {
         file: findings.paths(&at.key("file"), compose.file.as_ref()),
@@ -215,35 +220,6 @@ fn update_config(findings: &mut Findings<'_>, at: &KeyPath, update: &FileUpdateC
     }
 }
 
-fn watch_rule(findings: &mut Findings<'_>, at: &KeyPath, rule: &FileWatchRule, has_build: bool) -> Option<WatchRule> {
-    for (key, there) in [("path", rule.path.is_some()), ("action", rule.action.is_some())] {
-        if !there {
-            findings.key_problem(at.clone(), Invalid::new(format!("the rule has no {key}")));
-        }
-    }
-    let action = match rule.action.as_deref() {
-        Some(sync @ ("sync" | "sync+restart" | "sync+exec")) => {
-            let invalid = Invalid::new(format!("the action {sync} is not there yet in this version of mcpmon"))
-                .help("restart makes a fresh container of the same image, rebuild builds the image first");
-            findings.problem(at.key("action"), invalid);
-            None
-        }
-        Some("rebuild") if !has_build => {
-            let invalid = Invalid::new("rebuild needs a build").help("add build to the target, or use restart");
-            findings.problem(at.key("action"), invalid);
-            None
-        }
-        _ => {
-            let actions = [("restart", WatchAction::Restart), ("rebuild", WatchAction::Rebuild)];
-            findings.choice(at, "action", rule.action.as_ref(), &actions)
-        }
-    };
-    let path = rule.path.as_ref().and_then(|text| findings.path(at.key("path"), text));
-    let include = findings.globs(&at.key("include"), rule.include.as_ref());
-    let ignore = findings.globs(&at.key("ignore"), rule.ignore.as_ref());
-    Some(WatchRule { path: path?, action: action?, include, ignore, target: rule.target.clone() })
-}
-
 fn depends_on(
     findings: &mut Findings<'_>,
     at: &KeyPath,
@@ -271,7 +247,10 @@ fn depends_on(
     };
     let mut dependencies = std::collections::BTreeMap::new();
     for (path, at_key, name, condition) in named {
-        let found = known().find(|(key, _)| **key == name);
+        // `web/db`: a service of the compose target web; whether there is such a one is known once compose was asked.
+        let of = name.split_once('/').map_or(name.as_str(), |(of, _)| of);
+        let is_service = |target: &FileTarget| name == of || target.compose.is_some();
+        let found = known().find(|(key, target)| *key == of && is_service(target));
         let invalid = match found {
             None => {
                 let invalid = Invalid::new(format!("there is no target {name:?}"));

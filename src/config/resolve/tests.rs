@@ -385,9 +385,30 @@ fn says_what_is_wrong_with_a_target() {
             "depends_on.api.condition = \"ready\"",
             "targets.api.depends_on.api.condition: \"ready\" is not known for condition",
         ),
+        ("develop.watch = [{ path = \"x\", action = \"sync\" }]", "@targets.api.develop.watch[0]: sync needs a target"),
         (
-            "develop.watch = [{ path = \"x\", action = \"sync\" }]",
-            "targets.api.develop.watch[0].action: the action sync is not there yet in this version of mcpmon",
+            "develop.watch = [{ path = \"x\", action = \"sync\", target = \"app\" }]",
+            "targets.api.develop.watch[0].target: \"app\" is not an absolute path in the container",
+        ),
+        (
+            "develop.watch = [{ path = \"x\", action = \"sync\", target = \"//\" }]",
+            "targets.api.develop.watch[0].target: the container's root can't be a target",
+        ),
+        (
+            "develop.watch = [{ path = \"x\", action = \"sync\", target = \"/app/../etc\" }]",
+            "targets.api.develop.watch[0].target: the target can't have .. in it",
+        ),
+        (
+            "develop.watch = [{ path = \"x\", action = \"sync+exec\", target = \"/app\" }]",
+            "@targets.api.develop.watch[0]: sync+exec needs exec",
+        ),
+        (
+            "develop.watch = [{ path = \"x\", action = \"sync\", target = \"/app\", exec = { command = \"a\" } }]",
+            "@targets.api.develop.watch[0].exec: exec belongs to the action sync+exec",
+        ),
+        (
+            "develop.watch = [{ path = \"x\", action = \"sync+exec\", target = \"/app\", exec = { user = \"a\" } }]",
+            "@targets.api.develop.watch[0].exec: exec has no command",
         ),
         (
             "develop.watch = [{ path = \"x\", action = \"rebuild\" }]",

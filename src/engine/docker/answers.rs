@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, de::IgnoredAny};
 
 use crate::{
-    engine::{ContainerDetails, EngineEvent},
+    engine::{ContainerDetails, ContainerFacts, EngineEvent},
     model::{
         Health, Labels, ObservedContainer, State,
         labels::BUILD_HASH,
@@ -144,6 +144,8 @@ pub(super) struct Inspected {
     name: Option<String>,
     state: Option<InspectedState>,
     config: Option<InspectedConfig>,
+    host_config: Option<InspectedHostConfig>,
+    mounts: Option<Vec<InspectedMount>>,
     network_settings: Option<InspectedNetworks>,
 }
 
@@ -180,6 +182,22 @@ struct HealthLog {
 #[serde(rename_all = "PascalCase", default)]
 struct InspectedConfig {
     labels: Option<HashMap<String, String>>,
+    user: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedHostConfig {
+    tmpfs: Option<HashMap<String, String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct InspectedMount {
+    #[serde(rename = "Type")]
+    kind: Option<String>,
+    source: Option<String>,
+    destination: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -198,6 +216,19 @@ struct Binding {
 impl Inspected {
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name.as_deref().map(bare).as_deref() == Some(name)
+    }
+
+    pub(super) fn facts(self) -> ContainerFacts {
+        let mounts = self.mounts.unwrap_or_default();
+        let of = |kind: &'static str| mounts.iter().filter(move |mount| mount.kind.as_deref() == Some(kind));
+        // `--tmpfs` is not among the mounts.
+        let given = self.host_config.and_then(|host| host.tmpfs).unwrap_or_default().into_keys();
+        let target = |mount: &InspectedMount| mount.destination.clone();
+        ContainerFacts {
+            user: self.config.and_then(|config| config.user).unwrap_or_default(),
+            binds: of("bind").filter_map(|mount| Some((mount.source.clone()?, target(mount)?))).collect(),
+            memory: of("tmpfs").filter_map(target).chain(given).collect(),
+        }
     }
 
     pub(super) fn labels(self) -> Labels {

@@ -9,13 +9,14 @@ use std::{
     time::Instant,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::News;
 use crate::{
     detect::{self, Disk},
     error::Error,
-    model::{Settings, Target, TargetKind, WatchSettings, settings::WatchAction, spec::MountSource},
+    model::{Settings, Target, TargetKind, WatchSettings, settings::WatchAction},
     output::{Event, Reporter},
     trigger::{Changes, Inputs, Rules, Trigger},
     watch::{ChangeReceiver, Watcher},
@@ -33,7 +34,7 @@ pub struct Surroundings {
 }
 
 /// Reads the configuration again.
-pub type Load = Box<dyn Fn() -> Result<Settings, Error> + Send>;
+pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Settings, Error>> + Send>;
 
 /// The files of one target.
 pub struct Files {
@@ -83,11 +84,13 @@ impl Files {
     }
 
     /// Tells of changes, until nobody listens. `edited` takes settings whose target is another one than before, and
-    /// returns when servers are started as they say.
-    pub async fn run<F: Future<Output = ()>>(
+    /// returns when servers are started as they say. `sync` copies what a sync rule covers into the servers that run, which
+    /// go on; a reload (`sync+restart` is one: the new server's container gets the files before it starts) is news.
+    pub async fn run<F: Future<Output = ()>, S: Future<Output = ()>>(
         mut self,
         news: mpsc::UnboundedSender<News>,
         edited: impl Fn(Arc<Settings>) -> F,
+        sync: impl Fn(WatchAction) -> S,
     ) {
         loop {
             let quiet = self.trigger.next_deadline();
@@ -108,6 +111,10 @@ impl Files {
             for reload in self.trigger.poll(Instant::now()) {
                 // The session merges what changes during a reload by itself.
                 self.trigger.done(&reload.target);
+                if matches!(reload.action, WatchAction::Sync | WatchAction::SyncExec) {
+                    sync(reload.action).await;
+                    continue;
+                }
                 if let Some(missing) = self.missing_source() {
                     let reason = format!(
                         "the volume's source {missing} is gone; the server goes on, and reloads when it is back"
@@ -147,7 +154,7 @@ impl Files {
     /// Reads the configuration again; what has errors leaves the last good one in force.
     async fn read_settings(&mut self, files: Vec<String>) -> bool {
         let invalid = |error: String| self.reporter.report(Event::ConfigInvalid { error });
-        let settings = match (self.load)() {
+        let settings = match (self.load)().await {
             Ok(settings) => settings,
             Err(error) => {
                 invalid(error.message);
@@ -222,11 +229,9 @@ impl Files {
     /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the engine
     /// make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self) -> Option<String> {
-        let TargetKind::Run(run) = &self.settings.project.targets.get(&self.target)?.kind else { return None };
-        run.spec.volumes.iter().find_map(|mount| match &mount.source {
-            MountSource::Bind { path, .. } if !path.exists() => Some(self.shown(path)),
-            _ => None,
-        })
+        let target = self.settings.project.targets.get(&self.target)?;
+        let missing = target.kind.binds().into_iter().find(|path| !path.exists());
+        missing.map(|path| self.shown(path))
     }
 
     fn warn(&mut self, message: String) {
@@ -244,6 +249,9 @@ impl Files {
 fn is_made_of_other(before: &Target, after: &Target) -> bool {
     match (&before.kind, &after.kind) {
         (TargetKind::Run(before), TargetKind::Run(after)) => before.spec != after.spec || before.build != after.build,
+        (TargetKind::Service(before), TargetKind::Service(after)) => {
+            before.hash != after.hash || before.build != after.build
+        }
         (before, after) => before != after,
     }
 }

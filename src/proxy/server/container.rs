@@ -1,4 +1,5 @@
-//! Servers of a run target: each a container of its own, made, attached to, started and removed by the engine's API. It
+//! Servers of a run target or of a compose service: each a container of its own, made (a service's by compose), attached
+//! to, started and removed by the engine's API. It
 //! must not know what is said through the streams.
 //!
 //! # How
@@ -26,9 +27,11 @@ use crate::{
     engine::{Engine, EngineError, Images},
     error::Error,
     model::{
-        Labels, Owner, Project, RunTarget, Settings, Target, TargetKind,
+        Labels, Owner, Project, RunTarget, ServiceTarget, Settings, Target, TargetKind,
         labels::{DEPENDENCY, STDIO},
+        settings::WatchAction,
     },
+    output::Event,
     proxy::session::{ServerId, Start},
     reconcile::{
         act::{Failure, SharedExecutor},
@@ -45,6 +48,8 @@ pub struct Containers<E, I> {
     made: MadeContainers<E>,
     /// What must be there first was looked for, and found or made.
     ready: tokio::sync::Mutex<bool>,
+    /// One copy at a time.
+    syncing: tokio::sync::Mutex<()>,
 }
 
 /// What is to be started, as the file has it now.
@@ -56,12 +61,24 @@ struct Wanted {
     refresh: bool,
 }
 
+/// What a server's container is made of.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    /// By the engine's API.
+    Run(&'a RunTarget),
+    /// By compose: in its networks, with its secrets and all.
+    Service(&'a ServiceTarget),
+}
+
 impl Wanted {
-    fn parts(&self) -> Result<(&Project, &Target, &RunTarget), Failed> {
+    fn parts(&self) -> Result<(&Project, &Target, Kind<'_>), Failed> {
         let project = &self.settings.project;
         match project.targets.get(&self.target) {
-            Some(target @ Target { kind: TargetKind::Run(run), .. }) => Ok((project, target, run)),
-            _ => Err(Failed::hopeless(format!("{} is no run target any more", self.target))),
+            Some(target @ Target { kind: TargetKind::Run(run), .. }) => Ok((project, target, Kind::Run(run))),
+            Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                Ok((project, target, Kind::Service(service)))
+            }
+            _ => Err(Failed::hopeless(format!("{} has no container any more", self.target))),
         }
     }
 }
@@ -82,6 +99,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
             executor,
             wanted: Mutex::new(Wanted { settings, target: target.to_owned(), refresh: true }),
             ready: tokio::sync::Mutex::new(false),
+            syncing: tokio::sync::Mutex::default(),
         }
     }
 
@@ -89,6 +107,29 @@ impl<E: Engine, I: Images> Containers<E, I> {
     pub async fn set(&self, settings: Arc<Settings>) {
         lock(&self.wanted).settings = settings;
         *self.ready.lock().await = false;
+    }
+
+    /// Files of a sync rule changed: copies them into the containers there are, and runs what follows; they go on. What can't
+    /// be done is said.
+    pub async fn sync(&self, action: WatchAction) {
+        let _alone = self.syncing.lock().await;
+        let wanted = lock(&self.wanted).clone();
+        let (project, reporter) = (&wanted.settings.project, &self.executor.reporter);
+        for container in self.made.ids() {
+            // One that is only prepared has been filled already, but before this change.
+            let runs =
+                self.engine().inspect(&container).await.is_ok_and(|found| found.is_some_and(|found| found.running));
+            let synced = if runs {
+                self.executor.sync(project, &wanted.target, action, &container).await.map(drop)
+            } else {
+                self.executor.sync_at_rest(project, &wanted.target, action, &container).await
+            };
+            if let Err(failure) = synced {
+                let Failure { message: error, hint, log, .. } = failure;
+                let (target, action) = (wanted.target.clone(), action.into());
+                reporter.report(Event::ActionFailed { target, action, error, hint, log, retry_ms: None });
+            }
+        }
     }
 
     fn engine(&self) -> &E {

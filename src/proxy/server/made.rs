@@ -99,6 +99,11 @@ impl<E: Engine> MadeContainers<E> {
         lock(&self.made).contains_key(&server)
     }
 
+    /// All there are, started or not.
+    pub(super) fn ids(&self) -> Vec<String> {
+        lock(&self.made).values().map(|made| made.id.clone()).collect()
+    }
+
     /// The container's id.
     pub(super) fn id(&self, server: ServerId) -> Option<String> {
         self.made(server).map(|made| made.id)

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Images},
-    model::{Settings, TargetKind, target::UpdateOrder},
+    model::{Settings, TargetKind, settings::WatchAction, target::UpdateOrder},
     output::{
         ActionKind, Event,
         event::millis,
@@ -38,6 +38,13 @@ pub(super) enum Work {
     Change(Change, ActionKind),
     /// A reload because files changed.
     Reload(Reload, ActionKind),
+    /// A container that ran before this session was copied into, or only looked at.
+    Adopt {
+        /// The target.
+        target: String,
+        /// Something was to be copied.
+        told: bool,
+    },
     /// A kept container was put back.
     PutBack(String),
     /// A started container was asked whether it answers.
@@ -57,13 +64,32 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let duration_ms = millis(outcome.began.elapsed());
         let edited = match &outcome.work {
             Work::Change(change, _) => Some(change.subject.name()),
-            Work::Reload(Reload { target, .. }, _) | Work::PutBack(target) => Some(target.as_str()),
+            Work::Reload(Reload { target, .. }, _) | Work::PutBack(target) | Work::Adopt { target, .. } => {
+                Some(target.as_str())
+            }
             Work::Probe { .. } | Work::Spare(_) => None,
         };
         let edited = edited.filter(|_| !Arc::ptr_eq(&outcome.settings, &self.settings)).map(str::to_owned);
         match outcome.work {
-            Work::Change(change, kind) => self.change_ended(&change, kind, outcome.result, duration_ms),
-            Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
+            Work::Change(change, kind) => {
+                let replaced = matches!(change.step, Step::Replace { .. })
+                    && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
+                self.change_ended(&change, kind, outcome.result, duration_ms);
+                if replaced {
+                    self.followers_start_again(change.subject.name(), outcome.began);
+                }
+            }
+            Work::Reload(reload, kind) => {
+                let (swapped, target) = (matches!(outcome.result, Ok(Done::Swapped { .. })), reload.target);
+                self.reload_ended(target.clone(), kind, outcome.result, duration_ms);
+                if swapped {
+                    self.followers_start_again(&target, outcome.began);
+                }
+            }
+            Work::Adopt { target, told } => {
+                self.release(&Subject::Target(target.clone()));
+                self.synced(target, ActionKind::Sync, outcome.result, told.then_some(duration_ms));
+            }
             Work::PutBack(target) => {
                 self.release(&Subject::Target(target.clone()));
                 let failure = match outcome.result {
@@ -139,6 +165,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn reload_ended(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
         self.release(&Subject::Target(target.clone()));
+        if matches!(action, ActionKind::Sync | ActionKind::SyncExec | ActionKind::SyncRestart) {
+            return self.synced(target, action, result, Some(duration_ms));
+        }
         match result {
             Ok(done @ Done::Swapped { order, .. }) => {
                 self.runs(&target, done, false);
@@ -155,6 +184,65 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.lose_engine(&failure.message);
             }
             Err(failure) => self.reload_failed(target, failure),
+        }
+    }
+
+    /// Files were copied, and what follows was done. `duration_ms` none: nobody was told that it began.
+    fn synced(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: Option<u64>) {
+        match result {
+            Ok(done) => {
+                // A rule that had something to copy may ask for more than the event did.
+                let restarted = matches!(done, Done::Restarted { .. });
+                let action = match done {
+                    Done::Restarted { .. } => ActionKind::SyncRestart,
+                    // It was copied with an earlier change already.
+                    Done::Unchanged => ActionKind::Sync,
+                    _ => action,
+                };
+                if restarted {
+                    self.runs(&target, done, false);
+                }
+                if let Some(duration_ms) = duration_ms {
+                    self.report(Event::ActionDone { target, action, duration_ms });
+                }
+            }
+            Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
+            Err(_) if self.executor.ending.is_cancelled() => {}
+            // The container goes on with what it has; the next save tries again.
+            Err(Failure { message: error, hint, log, .. }) => {
+                self.report(Event::ActionFailed { target, action, error, hint, log, retry_ms: None });
+            }
+        }
+    }
+
+    /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
+    /// network are made anew. Those that began after `began` have seen it already.
+    fn followers_start_again(&mut self, name: &str, began: Instant) {
+        let settings = Arc::clone(&self.settings);
+        for target in settings.project.targets.values() {
+            let TargetKind::Service(service) = &target.kind else { continue };
+            let memory = self.targets.get(&target.name);
+            let older = memory.filter(|memory| memory.since.is_none_or(|since| since < began));
+            let runs = older.and_then(|memory| memory.current.clone());
+            let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
+                continue;
+            };
+            let stands_on = service.shares.contains(name);
+            let action = if stands_on { ActionKind::Replace } else { ActionKind::Restart };
+            let cause = format!("{name} started again, and its depends_on asks for it");
+            self.report(Event::ActionStarted { target: target.name.clone(), action, cause });
+            self.trigger.busy(&target.name);
+            self.working.insert(Subject::Target(target.name.clone()), action);
+            let (executor, settings, follower) =
+                (Arc::clone(&self.executor), Arc::clone(&settings), target.name.clone());
+            let reload = Reload { target: follower.clone(), action: WatchAction::Restart, first_path: None, count: 0 };
+            self.spawn(Work::Reload(reload, action), async move {
+                if stands_on {
+                    executor.remake_service(&settings.project, &follower).await
+                } else {
+                    executor.reload(&settings.project, &follower, false, &old).await
+                }
+            });
         }
     }
 
@@ -183,7 +271,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A container runs for the target. `probe`: nobody has asked yet whether it answers.
     fn runs(&mut self, name: &str, done: Done, probe: bool) {
         let (container, spare) = match done {
-            Done::Started { container } => (container, None),
+            Done::Started { container } | Done::Restarted { container } => (container, None),
             Done::Swapped { container, spare, .. } => (container, spare),
             Done::PutBack { .. } | Done::Unchanged | Done::Finished => return,
         };

@@ -6,10 +6,9 @@ use super::{Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        ObservedContainer, Settings, TargetKind, WatchSettings,
+        ObservedContainer, Settings, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
-        spec::MountSource,
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
@@ -53,18 +52,21 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             || self.executor.guard.adopted().contains(&event.id);
         match event.action.as_str() {
             "start" if mine => {
+                self.asked_to_end.remove(&event.id);
                 if let (Some(followers), Some(target)) = (&self.followers, target) {
                     followers.follow(target, &event.id, Start::Beginning);
                 }
             }
             "kill" if mine && !busy && ends(event.attributes.get("signal")) => {
                 self.stopped_outside.insert(event.id.clone());
+                self.asked_to_end.insert(event.id.clone());
             }
             "die" | "pause" | "unpause" => {
                 self.touched.insert(event.id.clone());
             }
             "destroy" => {
                 self.stopped_outside.remove(&event.id);
+                self.asked_to_end.remove(&event.id);
             }
             _ => {}
         }
@@ -101,18 +103,15 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the
     /// engine make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self, target: &str) -> Option<String> {
-        let TargetKind::Run(run) = &self.settings.project.targets.get(target)?.kind else { return None };
-        run.spec.volumes.iter().find_map(|mount| match &mount.source {
-            MountSource::Bind { path, .. } if !path.exists() => Some(self.shown(path)),
-            _ => None,
-        })
+        let missing = self.settings.project.targets.get(target)?.kind.binds().into_iter().find(|path| !path.exists());
+        missing.map(|path| self.shown(path))
     }
 
     /// Begins the reloads that are due.
     pub(super) fn start_reloads(&mut self) {
         for reload in self.trigger.poll(Instant::now()) {
             let target = reload.target.clone();
-            if let Some(missing) = self.missing_source(&target) {
+            if let Some(missing) = self.missing_source(&target).filter(|_| !reload.action.is_sync()) {
                 self.trigger.done(&target);
                 let reason = format!(
                     "the volume's source {missing} is gone; the container goes on, and reloads when it is back"
@@ -121,7 +120,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 continue;
             }
             let rebuild = reload.action == WatchAction::Rebuild;
-            let action = if rebuild { ActionKind::Rebuild } else { ActionKind::Restart };
+            let action = ActionKind::from(reload.action);
             self.report(Event::FilesChanged {
                 target: target.clone(),
                 path: reload.first_path.as_ref().map(|path| self.shown(path)).unwrap_or_default(),
@@ -142,8 +141,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             // A kept container of the last reload goes when this one is over: removing it now would hold it up.
             self.working.insert(Subject::Target(target.clone()), action);
             let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&self.settings));
+            let asked = reload.action;
             self.spawn(Work::Reload(reload, action), async move {
-                executor.reload(&settings.project, &target, rebuild, &old).await
+                if asked.is_sync() {
+                    executor.sync(&settings.project, &target, asked, &old).await
+                } else {
+                    executor.reload(&settings.project, &target, rebuild, &old).await
+                }
             });
         }
     }
@@ -154,7 +158,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// The configuration was edited: read it again; what has errors leaves the last good one in force.
     async fn read_settings(&mut self, files: Vec<String>) {
-        let settings = match (self.load)() {
+        let settings = match (self.load)().await {
             Ok(settings) => settings,
             Err(error) => return self.report(Event::ConfigInvalid { error: error.message }),
         };
@@ -163,6 +167,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let error = format!("the project's name changed from {old} to {new}: end this session and start it again");
             return self.report(Event::ConfigInvalid { error });
         }
+        let settings = self.options.seen(settings);
         self.report(Event::ConfigReloaded { files });
         for message in settings.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
             self.warn(message.clone());

@@ -24,6 +24,8 @@ fn settings(delay: u64) -> Settings {
                 include: Vec::new(),
                 ignore: Vec::new(),
                 target: None,
+                initial_sync: false,
+                exec: None,
             }];
         }
     };
