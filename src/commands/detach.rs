@@ -4,9 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, Permissions},
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -65,7 +63,7 @@ pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine
         .env(SUPERVISOR, &log)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(File::options().append(true).open(&log).map_err(failed)?)
+        .stderr(private::append_own(&log).map_err(failed)?)
         .spawn()
         .map_err(failed)?;
     let pid = child.id().unwrap_or_default();
@@ -204,7 +202,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
 
 /// Writes every event to the log, and to stdout as long as somebody reads it.
 async fn journal(mut reports: Reports, log: PathBuf) {
-    let mut file = File::options().append(true).open(log).ok();
+    let mut file = private::append_own(&log).ok();
     let mut out = Some(tokio::io::stdout());
     while let Some(event) = reports.next().await {
         let Ok(mut line) = serde_json::to_string(&event) else { continue };
@@ -225,11 +223,7 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder = context.state_folder();
     let path = folder.join(format!("{project}.log"));
-    let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {
-        // One of an earlier version may be open to all.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.set_len(0)
-    });
+    let made = private::own_folder(&folder).and_then(|_| private::append_own(&path)).and_then(|file| file.set_len(0));
     made.map_err(|error| {
         Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error)
     })?;
