@@ -2,6 +2,8 @@
 //! processes is passed in. The rule: `mcpmon.managed`, and no pid label or the pid's process is dead;
 //! made safe against pid reuse and against pids that mean something elsewhere only.
 
+pub mod age;
+
 use crate::model::labels::{HOST, HostIdentity, Labels, PID, PID_START};
 
 /// What this host can say about a process.

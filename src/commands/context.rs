@@ -8,7 +8,7 @@ use crate::{
     config::{Loaded, Override, Request, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
-    output::{log, style::Paint},
+    output::{History, history::Subject, log, style::Paint},
 };
 
 /// The file for all users of a machine.
@@ -50,6 +50,16 @@ impl Context {
         let state = self.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
         let state = state.or_else(|| Some(self.home()?.join(".local/state")));
         state.unwrap_or_else(std::env::temp_dir).join("mcpmon")
+    }
+
+    /// Where what `by` does is kept, for `mcpmon events`.
+    pub fn history(&self, subject: &Subject, by: &'static str) -> History {
+        History::new(&self.state_folder(), subject, by)
+    }
+
+    /// The same of a project.
+    pub fn project_history(&self, project: &str, by: &'static str) -> History {
+        self.history(&Subject::Project(project.to_owned()), by)
     }
 
     /// What the configuration is read from.

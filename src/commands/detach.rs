@@ -23,7 +23,9 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Settings, labels::PROJECT},
     output::{
-        Event, Reporter, private,
+        Event, Reporter,
+        lines::json,
+        private,
         reporter::Reports,
         show::{Options, show},
     },
@@ -191,6 +193,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     let settings = context.load(&args.watch)?.settings;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "up -d"));
     let shown = tokio::spawn(journal(reports, log));
     // Nobody has to read what it says: its log keeps it.
     let unread = CancellationToken::new();
@@ -200,13 +203,12 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     result.map(|_| 0)
 }
 
-/// Writes every event to the log, and to stdout as long as somebody reads it.
+/// Writes every event to the log (of this supervisor alone; what is worth more is in the project's history), and to stdout as long as somebody reads it.
 async fn journal(mut reports: Reports, log: PathBuf) {
     let mut file = private::append_own(&log).ok();
     let mut out = Some(tokio::io::stdout());
     while let Some(event) = reports.next().await {
-        let Ok(mut line) = serde_json::to_string(&event) else { continue };
-        line.push('\n');
+        let line = json(&event) + "\n";
         if let Some(file) = &mut file {
             let _ = file.write_all(line.as_bytes());
         }

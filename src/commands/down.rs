@@ -45,6 +45,7 @@ pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
     }
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "down"));
     let mut options = Options::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     let shown = tokio::spawn(show(reports, options));

@@ -8,7 +8,7 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use self::serve::serve;
+use self::serve::{Kept, serve};
 use super::{context::Context, unknown_target};
 use crate::{
     cli::RunArgs,
@@ -21,7 +21,7 @@ use crate::{
         target::{OnReload, UpdateOrder},
     },
     orphan::{Verdict, judge},
-    output::{Event, Reporter},
+    output::{Event, History, Reporter},
     process,
     proxy::{
         drive::files::{Files, Load, Surroundings},
@@ -42,7 +42,10 @@ pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
     let run = Run { context, settings: &settings, target, load };
     match &target.kind {
         TargetKind::Run(container) => run.container(container).await,
-        TargetKind::Process(words) => run.process(command(words, &settings)?).await,
+        TargetKind::Process(words) => {
+            let history = context.project_history(&project.name, "run");
+            run.process(command(words, &settings)?, history).await
+        }
         TargetKind::Compose(_) => Err(Error::usage(format!(
             "target {} is a compose target: it has no stdin and stdout of its own for a client",
             target.name
@@ -73,6 +76,8 @@ impl Run<'_> {
         let Self { context, settings, target, .. } = self;
         let engine = context.connect(settings.session.docker_timeout).await?;
         let (reporter, reports) = Reporter::channel();
+        let history = context.project_history(&settings.project.name, "run");
+        let reporter = reporter.keeping(history.clone());
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
         let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
@@ -98,13 +103,15 @@ impl Run<'_> {
             }
         };
         let extensions = self.extensions(session);
-        serve(&target.name, options, launcher, extensions, reports, outside, before_the_end).await
+        let kept = Kept::new(history, &settings.project.name, session);
+        serve(&target.name, kept, options, launcher, extensions, reports, outside, before_the_end).await
     }
 
     /// A session with a plain command, the first one started by this launcher.
-    pub async fn process(&self, first: process::Launcher) -> Result<u8> {
+    pub async fn process(&self, first: process::Launcher, history: History) -> Result<u8> {
         let target = self.target;
         let (reporter, reports) = Reporter::channel();
+        let reporter = reporter.keeping(history.clone());
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
         let session = Uuid::new_v4();
         let options = self.options(session, order, DEFAULT_GRACE);
@@ -123,7 +130,8 @@ impl Run<'_> {
                 std::future::ready(())
             })
         };
-        serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}).await
+        let kept = Kept::new(history, &self.settings.project.name, session);
+        serve(&target.name, kept, options, launcher, self.extensions(session), reports, outside, async {}).await
     }
 
     async fn files(&self, reporter: Reporter) -> Result<Files> {

@@ -1,7 +1,11 @@
 //! The engine over its HTTP API: [`Docker`] is the one implementation of [`Engine`].
 //! It must not decide anything; it carries calls out, with a time limit each, and sorts what comes back.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use self::open::ApiVersion;
 use super::{
@@ -17,6 +21,7 @@ use crate::model::{
 mod answers;
 mod containers;
 mod errors;
+mod inherited;
 mod open;
 mod resources;
 mod streams;
@@ -36,6 +41,8 @@ struct Shared {
     info: EngineInfo,
     origin: connect::Origin,
     call_limit: Duration,
+    /// Labels of images by their ids, which never change.
+    image_labels: inherited::ImageLabels,
 }
 
 impl Docker {
@@ -64,6 +71,10 @@ impl std::fmt::Debug for Docker {
 impl Engine for Docker {
     fn info(&self) -> EngineInfo {
         self.shared.info.clone()
+    }
+
+    async fn clock(&self) -> EngineResult<SystemTime> {
+        self.engine_clock().await
     }
 
     async fn list(&self, labels: &[(&str, Option<&str>)]) -> EngineResult<Vec<ObservedContainer>> {

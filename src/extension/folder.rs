@@ -123,8 +123,9 @@ fn open(above: &Path, extension: &Path, session: &str) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => private::folder(extension, false)?,
         _ => {}
     }
-    let parent =
-        File::from(rustix::fs::open(extension, FOLDER, Mode::empty()).map_err(|error| private::refused(error, extension))?);
+    let parent = File::from(
+        rustix::fs::open(extension, FOLDER, Mode::empty()).map_err(|error| private::refused(error, extension))?,
+    );
     private::own(&parent, extension, Mode::RWXU)?;
     let ignore = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut ignore = File::from(rustix::fs::openat(&parent, IGNORE, ignore, Mode::RUSR | Mode::WUSR)?);

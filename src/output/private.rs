@@ -120,7 +120,11 @@ mod tests {
         // What an earlier version left open to all is closed.
         for (name, folder) in [("folder", true), ("file", false)] {
             let path = at(name);
-            if folder { fs::create_dir(&path).unwrap() } else { fs::write(&path, "kept").unwrap() }
+            if folder {
+                fs::create_dir(&path).unwrap()
+            } else {
+                fs::write(&path, "kept").unwrap()
+            }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         }
         own_folder(&at("folder")).unwrap();

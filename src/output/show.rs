@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Event,
-    lines::printable,
+    lines::{json, printable},
     live::{Live, TICK},
     reporter::Reports,
     style::Paint,
@@ -151,7 +151,7 @@ impl<O: Write, E: Write> Screen<O, E> {
     /// Turns an event into lines, or into a change of a live line.
     fn take(&mut self, event: &Event, pieces: &mut Vec<Piece>) -> io::Result<()> {
         if self.json {
-            push(pieces, false, &serde_json::to_string(event)?);
+            push(pieces, false, &json(event));
             return Ok(());
         }
         if let Some(live) = &mut self.live {

@@ -16,7 +16,7 @@ use crate::{
         labels::{SESSION, STDIO},
         spec::{Mount, MountSource},
     },
-    output::log,
+    output::{Event, History, history::Subject, log},
     session::{self, private_folder::PrivateFolder},
 };
 
@@ -33,6 +33,8 @@ pub(super) struct Session {
     pub(super) settings: Settings,
     /// How long the container has to stop.
     pub(super) grace: Duration,
+    /// Where what happens to it is kept.
+    pub(super) history: History,
     injected: Injected,
     environment: BTreeMap<String, String>,
     /// Holds copies of label files.
@@ -61,6 +63,7 @@ impl Session {
         Ok(Self {
             grace: grace.unwrap_or(default_grace),
             injected: Injected { labels, label_files, ..Injected::default() },
+            history: context.history(&Subject::Kind("docker"), "docker run"),
             environment: context.environment.clone(),
             _folder: folder,
             line,
@@ -68,6 +71,24 @@ impl Session {
             name,
             settings,
         })
+    }
+
+    /// Keeps that the line was run.
+    pub(super) fn began(&self) {
+        let project = &self.settings.project.name;
+        self.keep(&Event::SessionStarted {
+            project: project.clone(),
+            session: self.owner.session.to_string(),
+            pid: self.owner.pid,
+            targets: vec![self.name.clone()],
+        });
+    }
+
+    /// Keeps what happened.
+    pub(super) fn keep(&self, event: &Event) {
+        if let Some(message) = self.history.add(event) {
+            warn(message);
+        }
     }
 
     /// What is put into the line.

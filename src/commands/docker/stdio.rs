@@ -21,7 +21,10 @@ use std::{
 
 use super::container::Session;
 use crate::{
-    commands::{context::Context, run::serve::serve},
+    commands::{
+        context::Context,
+        run::serve::{Kept, serve},
+    },
     docker_line::ContainerLine,
     engine::docker::Docker,
     error::Result,
@@ -46,6 +49,7 @@ pub(super) fn is_meant(line: &ContainerLine) -> bool {
 pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let engine = connect(&session).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(session.history.clone());
     let recipe = Recipe {
         line: session.line.clone(),
         injected: session.injected().clone(),
@@ -69,7 +73,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
     let outside = |told| files.run(told, |_| std::future::ready(()));
-    let code = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}).await?;
+    let kept = Kept::new(session.history.clone(), &settings.project.name, session.owner.session);
+    let code =
+        serve(&session.name, kept, options, Arc::clone(&launcher), extensions, reports, outside, async {}).await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Shared, errors, wire};
+use super::{Shared, errors, inherited::ImageLabels, wire};
 use crate::engine::{
     EngineError, EngineInfo, EngineResult,
     connect::{Address, Place},
@@ -66,7 +66,8 @@ pub(super) async fn open(place: Place, call_limit: Duration) -> EngineResult<Sha
         .map_err(|message| EngineError::Other { status: None, message })?;
     let info = EngineInfo { address, version: found.engine.unwrap_or_default(), api_version: api.to_string() };
     let client = client.with_request_modifier(move |request| wire::with_version(request, api));
-    Ok(Shared { client, api, info, origin: place.origin, call_limit })
+    let image_labels = ImageLabels::default();
+    Ok(Shared { client, api, info, origin: place.origin, call_limit, image_labels })
 }
 
 /// The newest version that both sides know.

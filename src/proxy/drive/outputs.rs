@@ -118,6 +118,9 @@ impl<L: Launcher> Drive<L> {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        if let Some(taker) = &self.on_notice {
+            taker(notice);
+        }
         self.errors.line(&format!("{}: {notice}", self.name));
         let words = notice.last_words_of().and_then(|server| self.servers.get_mut(&server));
         for line in words.map(|remote| remote.words.take()).unwrap_or_default() {
