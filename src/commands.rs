@@ -29,12 +29,11 @@ use crate::{
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::Project,
-    orphan::judge,
     output::{
         show::Options,
         style::{self, Paint},
     },
-    session::{host, process::ThisHost},
+    session,
 };
 
 /// Parses the command line, runs the command, and gives the exit code.
@@ -106,8 +105,8 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Ps => {
             let settings = context.load(&WatchArgs::default())?.settings;
             let engine = context.connect(settings.session.docker_timeout).await?;
-            let here = host::identity();
-            let judge = |labels: &_| judge(labels, &here, &ThisHost);
+            let known = session::known();
+            let judge = |container: &_| known.judge(container);
             ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {

@@ -11,6 +11,7 @@
 //! Reading files and looking for them is all the effect there is; everything else is a function of [`Request`].
 
 pub mod check;
+pub mod claim;
 pub mod command_line;
 pub mod diagnostics;
 pub mod discover;

@@ -2,6 +2,7 @@
 
 pub mod fingerprint;
 pub mod labels;
+pub mod lease;
 pub mod observed;
 pub mod probe;
 pub mod secret;
@@ -13,6 +14,7 @@ pub mod target;
 pub mod testing;
 
 pub use labels::{HostIdentity, Labels, Owner};
+pub use lease::Lease;
 pub use observed::{Health, Observed, ObservedContainer, State};
 pub use settings::{OnDrift, OnExit, ReconcileSettings, SessionSettings, Settings, WatchSettings};
 pub use spec::{ContainerSpec, EnvironmentValue};

@@ -1,16 +1,57 @@
-//! Who owns a container, and whether the owner lives: pure. What is known of this host and its
-//! processes is passed in. The rule: `mcpmon.managed`, and no pid label or the pid's process is dead;
-//! made safe against pid reuse and against pids that mean something elsewhere only.
+//! Who owns a container, and whether the owner lives: pure. What is known of this host, its processes and its sessions
+//! is passed in ([`Known`]). The rule: `mcpmon.managed`, and no pid label or the pid's process is dead; made safe
+//! against pid reuse and against pids that mean something elsewhere only. Two things count for more than labels:
+//!
+//! - A living session's lease. What it has adopted is its own, whatever the labels say.
+//! - A configuration file that still asks for a container that was left on purpose (`on_exit = "keep"`): it is no
+//!   orphan, though nobody keeps it now.
 
 pub mod age;
 
-use crate::model::labels::{HOST, HostIdentity, Labels, PID, PID_START};
+use std::{collections::BTreeSet, sync::Arc};
+
+use uuid::Uuid;
+
+use crate::model::{
+    Lease, ObservedContainer,
+    labels::{CONFIG_FILE, HOST, HostIdentity, Labels, ON_EXIT, PID, PID_START},
+};
 
 /// What this host can say about a process.
 pub trait Processes {
     /// The start time (clock ticks since boot) of the living process with that id; none = there is none.
     /// A process whose start time can't be read (hidden by the system) is `Some(None)`.
     fn start_time(&self, pid: u32) -> Option<Option<u64>>;
+}
+
+/// What a configuration file asks for, as far as it matters here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// The project's name.
+    pub project: String,
+    /// Its targets.
+    pub targets: BTreeSet<String>,
+    /// Its containers are to be left at the end of a session (`reconcile.on_exit = "keep"`).
+    pub keep: bool,
+}
+
+/// What configuration files say.
+pub trait Claims {
+    /// What the file of that path asks for; none: it is not there, or can't be read.
+    fn claim(&self, config_file: &str) -> Option<Claim>;
+}
+
+/// What is known of this host when something is judged.
+#[derive(Clone)]
+pub struct Known {
+    /// This host.
+    pub here: HostIdentity,
+    /// Its processes.
+    pub processes: Arc<dyn Processes + Send + Sync>,
+    /// The leases of sessions that live.
+    pub leases: Vec<Lease>,
+    /// What configuration files say.
+    pub claims: Arc<dyn Claims + Send + Sync>,
 }
 
 /// What is known of a container's owner.
@@ -25,6 +66,13 @@ pub enum Verdict {
     },
     /// Its owner is dead, or it has none.
     Orphan(Reason),
+    /// Its owner is dead and left it on purpose, and its configuration file asks for it: the next `up` takes it over.
+    Kept {
+        /// The file.
+        file: String,
+        /// How it is known that nobody keeps it now.
+        reason: Reason,
+    },
     /// Its owner is elsewhere; listed, never judged.
     Remote {
         /// Where, in words.
@@ -59,8 +107,106 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// Judges one container by its labels.
-pub fn judge(labels: &Labels, here: &HostIdentity, processes: &impl Processes) -> Verdict {
+impl std::fmt::Debug for Known {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Known").field("here", &self.here).field("leases", &self.leases).finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    /// Judges a container.
+    pub fn judge(&self, container: &ObservedContainer) -> Verdict {
+        self.judge_named(Some(&container.id), &container.labels)
+    }
+
+    /// Judges what can't be adopted (a network) by its labels.
+    pub fn judge_labels(&self, labels: &Labels) -> Verdict {
+        self.judge_named(None, labels)
+    }
+
+    /// Whether the session of these labels is dead. What was left on purpose has a dead one too.
+    pub fn is_dead(&self, labels: &Labels) -> bool {
+        matches!(self.judge_labels(labels), Verdict::Orphan(_) | Verdict::Kept { .. })
+    }
+
+    /// Pid and start time of the living session that has a container: only with both a process is signalled, and only
+    /// if it is an mcpmon of this user's. None where a label names a session that keeps another project.
+    pub fn keeper(&self, container: &ObservedContainer) -> Option<(u32, u64)> {
+        self.keeper_named(Some(&container.id), &container.labels)
+    }
+
+    /// As [`Self::keeper`], of what can't be adopted.
+    pub fn keeper_by_labels(&self, labels: &Labels) -> Option<(u32, u64)> {
+        self.keeper_named(None, labels)
+    }
+
+    fn keeper_named(&self, id: Option<&str>, labels: &Labels) -> Option<(u32, u64)> {
+        if !matches!(self.judge_named(id, labels), Verdict::Owned { .. }) {
+            return None;
+        }
+        if let Some(lease) = self.lease(id, labels) {
+            // Anybody can write another session's UUID into a label: that one keeps something else.
+            return (lease.project.as_deref() == labels.project()).then_some((lease.pid, lease.pid_start));
+        }
+        let number = |key: &str| labels.get(key).and_then(|text| text.parse::<u64>().ok());
+        let process = (u32::try_from(number(PID)?).ok()?, number(PID_START)?);
+        // The same with its process: it says itself what it keeps, and this is not it.
+        let says = self.leases.iter().any(|lease| (lease.pid, lease.pid_start) == process);
+        (!says).then_some(process)
+    }
+
+    /// The living session that has a container by its lease, or the one that made it.
+    pub fn session(&self, container: &ObservedContainer) -> Option<Uuid> {
+        let lease = self.lease(Some(&container.id), &container.labels);
+        lease.map(|lease| lease.session).or_else(|| container.labels.session())
+    }
+
+    /// Leases of living sessions that keep that project on that engine.
+    pub fn keepers(&self, engine: &str, project: &str) -> impl Iterator<Item = &Lease> {
+        self.leases.iter().filter(move |lease| lease.keeps(engine, project))
+    }
+
+    /// The lease that a thing is under: that has adopted it, or whose session made it.
+    fn lease(&self, id: Option<&str>, labels: &Labels) -> Option<&Lease> {
+        let adopted = |lease: &&Lease| id.is_some_and(|id| lease.adopted.contains(id));
+        let made = |lease: &&Lease| labels.session() == Some(lease.session);
+        self.leases.iter().find(adopted).or_else(|| self.leases.iter().find(made))
+    }
+
+    fn judge_named(&self, id: Option<&str>, labels: &Labels) -> Verdict {
+        if !labels.managed() {
+            return Verdict::NotManaged;
+        }
+        if let Some(lease) = self.lease(id, labels) {
+            return Verdict::Owned { pid: lease.pid };
+        }
+        match judge(labels, &self.here, &*self.processes) {
+            Verdict::Orphan(reason) => match id.and_then(|_| self.claimed(labels)) {
+                Some(file) => Verdict::Kept { file: file.to_owned(), reason },
+                None => Verdict::Orphan(reason),
+            },
+            verdict => verdict,
+        }
+    }
+
+    /// The file that still asks for a container that was left on purpose.
+    fn claimed<'a>(&self, labels: &'a Labels) -> Option<&'a str> {
+        // What belongs to a stdio session ends with its client, always.
+        if labels.role().is_some() {
+            return None;
+        }
+        let (file, project, target) = (labels.get(CONFIG_FILE)?, labels.project()?, labels.target()?);
+        let claim = self.claims.claim(file)?;
+        let left_on_purpose = claim.keep || labels.get(ON_EXIT) == Some(KEEP);
+        (left_on_purpose && claim.project == project && claim.targets.contains(target)).then_some(file)
+    }
+}
+
+/// The value of [`ON_EXIT`] on what was made to be left.
+pub const KEEP: &str = "keep";
+
+/// Judges by labels, host and processes alone: [`Known`] knows more.
+fn judge(labels: &Labels, here: &HostIdentity, processes: &dyn Processes) -> Verdict {
     if !labels.managed() {
         return Verdict::NotManaged;
     }

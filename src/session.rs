@@ -1,18 +1,27 @@
-//! This process's identity, what it can say about other processes, how it is told to end, and a folder of its own.
-//! It must not know containers.
+//! This process's identity, its lease, what it can say about other processes and sessions, how it is told to end, and a
+//! folder of its own. It must not know containers.
 
 pub mod forward;
 pub mod host;
+pub mod lease;
+pub mod leases;
 pub mod private_folder;
 pub mod process;
-pub mod record;
+pub mod runtime_folder;
 pub mod signals;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use uuid::Uuid;
 
-use crate::model::Owner;
+use crate::{
+    config::claim,
+    model::{Lease, Owner},
+    orphan::Known,
+};
 
 /// The owner that this process is: a new session each time it is called.
 pub fn new() -> Owner {
@@ -26,4 +35,16 @@ pub fn new() -> Owner {
             .unwrap_or_default(),
         role: None,
     }
+}
+
+/// What this host knows now of its processes, its living sessions, and what configuration files ask for.
+pub fn known() -> Known {
+    let known = Known {
+        here: host::identity(),
+        processes: Arc::new(process::ThisHost),
+        leases: Vec::new(),
+        claims: Arc::new(claim::Files),
+    };
+    let leases = leases::living(|lease: &Lease| known.is_dead(&lease.labels()));
+    Known { leases, ..known }
 }

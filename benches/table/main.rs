@@ -9,11 +9,12 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
+//! | [`fifty`], [`orphans`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
 mod machine;
+mod orphans;
 mod reload;
 mod resident;
 mod run;
@@ -94,8 +95,9 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("fifty", fifty::measure),
+    ("orphans", orphans::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("session-reload", session::reload::measure),

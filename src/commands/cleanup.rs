@@ -29,7 +29,6 @@ use crate::{
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::labels::MANAGED,
-    orphan::judge,
     output::{
         ActionKind, Event, History, Paint, Reporter,
         event::millis,
@@ -38,7 +37,7 @@ use crate::{
         show::{Options, show},
     },
     reconcile::teardown::remove_all,
-    session::{host, process::ThisHost},
+    session,
 };
 
 /// Lists and removes orphans; gives the exit code.
@@ -64,14 +63,14 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
 
 /// Everything that carries mcpmon's mark, and what becomes of it.
 async fn look(engine: &Docker, wanted: Wanted) -> Result<Vec<Found>> {
-    let here = host::identity();
+    let known = session::known();
     let managed = [(MANAGED, Some("true"))];
     let (containers, networks, now) =
         tokio::join!(engine.list(&managed), engine.networks((MANAGED, "true")), engine.clock());
     // An engine without a clock of its own: this one's is as good as any.
     let now = now.unwrap_or_else(|_| SystemTime::now());
     let judged = containers?.into_iter().filter_map(|container| {
-        let verdict = judge(&container.labels, &here, &ThisHost);
+        let verdict = known.judge(&container);
         Found::container(container, verdict, now, wanted)
     });
     let mut all: Vec<Found> = judged.collect();
@@ -81,7 +80,7 @@ async fn look(engine: &Docker, wanted: Wanted) -> Result<Vec<Found>> {
         .filter_map(|found| found.labels.project().map(str::to_owned))
         .collect();
     let networks = networks?.into_iter().filter_map(|(name, network)| {
-        let verdict = judge(&network.labels, &here, &ThisHost);
+        let verdict = known.judge_labels(&network.labels);
         let in_use = network.labels.project().is_some_and(|project| kept.contains(project));
         Found::network(name, network.labels, verdict, in_use, wanted)
     });

@@ -31,11 +31,7 @@ use crate::{
     },
     plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{
-        self, host,
-        process::{Process, ThisHost},
-        signals::Signals,
-    },
+    session::{self, process::Process, signals::Signals},
 };
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
@@ -46,7 +42,7 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
 pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker) -> Result<u8> {
-    if let Some(pid) = kept_by(context, engine, settings).await? {
+    if let Some(pid) = kept_by(engine, settings).await? {
         let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
         if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
             return Err(Error::failed(format!(
@@ -132,9 +128,10 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
     let plan = loop {
         let mut observed = observe(engine, &settings.project, false).await?;
-        leave_out_stdio(&mut observed, &settings.project, &host::identity(), &ThisHost);
-        leave_out_spares(&mut observed, &host::identity(), &ThisHost);
-        let owners = owners(&observed, None, &host::identity(), &ThisHost);
+        let known = session::known();
+        leave_out_stdio(&mut observed, &settings.project, &known);
+        leave_out_spares(&mut observed, &known);
+        let owners = owners(&observed, None, &known);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
         let plan = plan(&settings.project, &observed, &situation);
         if is_reached(&plan, args.wait) {

@@ -15,21 +15,14 @@ use crate::{
     cli::{DownArgs, WatchArgs},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
-    model::{
-        Labels, ObservedContainer, Settings,
-        labels::{PID, PID_START, PROJECT},
-    },
-    orphan::{Verdict, judge},
+    model::{ObservedContainer, Settings, labels::PROJECT},
+    orphan::Verdict,
     output::{
         ActionKind, Event, Reporter,
         show::{Options, show},
     },
     reconcile::teardown::{longest_grace, remove_all},
-    session::{
-        host,
-        process::{Process, ThisHost},
-        record,
-    },
+    session::{self, process::Process},
 };
 
 /// What another mcpmon may take to end, beyond its containers' grace period.
@@ -49,36 +42,35 @@ pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
     let mut options = Options::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     let shown = tokio::spawn(show(reports, options));
-    let result = down(context, &engine, &settings, args, &reporter).await;
+    let result = down(&engine, &settings, args, &reporter).await;
     drop(reporter);
     finish(shown).await?;
     result
 }
 
-async fn down(
-    context: &Context,
-    engine: &Docker,
-    settings: &Settings,
-    args: &DownArgs,
-    reporter: &Reporter,
-) -> Result<u8> {
-    let state = context.state_folder();
+async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &Reporter) -> Result<u8> {
     let label = (PROJECT, settings.project.name.as_str());
     let (mut containers, _) = ours(engine, settings).await?;
     let before = containers.len();
     if args.targets.is_empty() {
         let networks = engine.networks(label).await?;
-        let owned = containers.iter().map(|container| &container.labels);
+        let known = session::known();
         let networks = networks.values().map(|network| &network.labels).filter(|labels| labels.role().is_none());
-        let noted = record::read(&state, &engine.info().address, &settings.project.name);
-        let labels: Vec<Labels> = owned.chain(networks).cloned().chain(noted).collect();
-        if end_owners(&labels, longest_grace(&containers)).await? {
+        let address = engine.info().address;
+        let keepers = known.keepers(&address, &settings.project.name);
+        let owners: BTreeSet<(u32, u64)> = containers
+            .iter()
+            .filter_map(|container| known.keeper(container))
+            .chain(networks.filter_map(|labels| known.keeper_by_labels(labels)))
+            .chain(keepers.map(|lease| (lease.pid, lease.pid_start)))
+            .collect();
+        if end_owners(owners, longest_grace(&containers)).await? {
             (containers, _) = ours(engine, settings).await?;
         }
     } else {
         let meant: BTreeSet<&str> = args.targets.iter().map(String::as_str).collect();
         containers.retain(|container| container.labels.target().is_some_and(|target| meant.contains(target)));
-        if let Some(pid) = kept_by(context, engine, settings).await? {
+        if let Some(pid) = kept_by(engine, settings).await? {
             return Err(Error::failed(format!(
                 "another mcpmon, pid {pid}, keeps {}: it would start them again",
                 args.targets.join(", ")
@@ -123,11 +115,11 @@ fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), 
 /// The project's containers that this host may judge, and those that living stdio sessions have.
 async fn ours(engine: &Docker, settings: &Settings) -> Result<(Vec<ObservedContainer>, Vec<ObservedContainer>)> {
     let (mut ours, mut clients) = (Vec::new(), Vec::new());
-    let here = host::identity();
+    let known = session::known();
     for container in engine.list(&[(PROJECT, Some(&settings.project.name))]).await? {
-        match judge(&container.labels, &here, &ThisHost) {
+        match known.judge(&container) {
             Verdict::Owned { .. } if container.labels.role().is_some() => clients.push(container),
-            Verdict::Owned { .. } | Verdict::Orphan(_) => ours.push(container),
+            Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } => ours.push(container),
             Verdict::NotManaged | Verdict::Remote { .. } => {}
         }
     }
@@ -135,20 +127,17 @@ async fn ours(engine: &Docker, settings: &Settings) -> Result<(Vec<ObservedConta
 }
 
 /// Asks every living owner to end, and waits until it has: it removes its containers itself. True when there was one.
-async fn end_owners(labels: &[Labels], grace: Duration) -> Result<bool> {
-    let number = |labels: &Labels, key: &str| labels.get(key).and_then(|text| text.parse::<u64>().ok());
-    let owners: BTreeSet<(u32, u64)> = labels
-        .iter()
-        .filter(|labels| matches!(judge(labels, &host::identity(), &ThisHost), Verdict::Owned { .. }))
-        // Only a pid with its start time: a pid alone may be anybody's.
-        .filter_map(|labels| Some((u32::try_from(number(labels, PID)?).ok()?, number(labels, PID_START)?)))
-        .collect();
+async fn end_owners(owners: BTreeSet<(u32, u64)>, grace: Duration) -> Result<bool> {
     let mut any = false;
     for (pid, started) in owners {
         let failed = |error| {
             Error::failed(format!("mcpmon, pid {pid}, which keeps the project, can't be ended")).caused_by(error)
         };
         let Some(process) = Process::open(pid, started).map_err(failed)? else { continue };
+        // What a label says may be anybody's word: no process but this user's own mcpmon hears of it.
+        if !process.is_own_mcpmon() {
+            continue;
+        }
         process.terminate().map_err(failed)?;
         any = true;
         let limit = grace + MARGIN;

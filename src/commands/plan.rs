@@ -9,7 +9,7 @@ use crate::{
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{host, process::ThisHost},
+    session,
 };
 
 /// Exit code of `--detailed-exitcode` when something would change.
@@ -25,10 +25,11 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let mut observed = observe(&engine, &settings.project, true).await?;
-    leave_out_stdio(&mut observed, &settings.project, &host::identity(), &ThisHost);
-    leave_out_spares(&mut observed, &host::identity(), &ThisHost);
+    let known = session::known();
+    leave_out_stdio(&mut observed, &settings.project, &known);
+    leave_out_spares(&mut observed, &known);
     let situation = Situation {
-        owners: owners(&observed, None, &host::identity(), &ThisHost),
+        owners: owners(&observed, None, &known),
         scope,
         on_drift: settings.reconcile.on_drift,
         prune: settings.reconcile.prune,

@@ -33,13 +33,13 @@ use crate::{
     engine::Engine,
     error::Result,
     model::{
-        Health, Labels, ObservedContainer, Project, Settings, State, TargetKind,
+        Health, ObservedContainer, Project, Settings, State, TargetKind,
         labels::{MANAGED, PROJECT},
     },
     orphan::Verdict,
     output::{
         Paint, ignore_closed,
-        lines::cell,
+        lines::{cell, harmless},
         words::{LONGEST_NAME, age},
     },
 };
@@ -47,11 +47,11 @@ use crate::{
 /// The state of a former container that a session keeps beside the running one.
 const KEPT: &str = "kept";
 
-/// Lists the project. `judge` tells who owns a container ([`crate::orphan::judge`] with what this host knows).
+/// Lists the project. `judge` tells who owns a container ([`crate::orphan::Known::judge`]).
 pub async fn run(
     engine: &impl Engine,
     settings: &Settings,
-    judge: impl Fn(&Labels) -> Verdict,
+    judge: impl Fn(&ObservedContainer) -> Verdict,
     format: Format,
     paint: Paint,
     out: &mut dyn Write,
@@ -62,7 +62,7 @@ pub async fn run(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let text = match format {
         Format::Text => table(&rows, now, paint),
-        Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
+        Format::Json => harmless(serde_json::to_string_pretty(&rows).unwrap_or_default()) + "\n",
     };
     ignore_closed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
@@ -130,7 +130,11 @@ pub enum Owner {
 }
 
 /// Targets in the order of their names, each with its containers, then containers of targets that left the file.
-pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(&Labels) -> Verdict) -> Vec<Row> {
+pub fn rows(
+    project: &Project,
+    containers: &[ObservedContainer],
+    judge: impl Fn(&ObservedContainer) -> Verdict,
+) -> Vec<Row> {
     let mut containers: Vec<_> = containers.iter().collect();
     containers.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
     let target_of = |container: &ObservedContainer| container.labels.target().unwrap_or("").to_owned();
@@ -144,7 +148,7 @@ pub fn rows(project: &Project, containers: &[ObservedContainer], judge: impl Fn(
     for (name, target) in in_file.chain(left.iter().map(|name| (name, None))) {
         let before = rows.len();
         for container in containers.iter().filter(|container| target_of(container) == *name) {
-            let verdict = judge(&container.labels);
+            let verdict = judge(container);
             let kept = container.state != State::Running
                 && matches!(verdict, Verdict::Owned { .. })
                 && running.contains(&session_and_target(container));
@@ -171,7 +175,7 @@ fn owner(verdict: Verdict) -> Option<Owner> {
     match verdict {
         Verdict::NotManaged => None,
         Verdict::Owned { pid } => Some(Owner::Alive { pid }),
-        Verdict::Orphan(reason) => Some(Owner::Dead { reason: reason.to_string() }),
+        Verdict::Orphan(reason) | Verdict::Kept { reason, .. } => Some(Owner::Dead { reason: reason.to_string() }),
         Verdict::Remote { place } => Some(Owner::Remote { reason: place }),
     }
 }

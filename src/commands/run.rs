@@ -20,7 +20,6 @@ use crate::{
         labels::DEPENDENCY,
         target::{OnReload, UpdateOrder},
     },
-    orphan::{Verdict, judge},
     output::{Event, History, Reporter},
     process,
     proxy::{
@@ -29,7 +28,7 @@ use crate::{
         session::Options,
     },
     reconcile::{act::Executor, stamp::DEFAULT_GRACE, swap},
-    session::{self, process::ThisHost},
+    session,
 };
 
 /// Stands between a client and the target's server until the client leaves; gives the exit code.
@@ -81,11 +80,10 @@ impl Run<'_> {
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
         let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
-        let here = owner.host.clone();
         let executor: Executor<Docker, DockerCli> =
             Executor::new(engine, context.docker_cli(), owner, settings.session.labels.clone(), reporter.clone());
         let executor = Arc::new(executor);
-        let is_dead = move |labels: &Labels| matches!(judge(labels, &here, &ThisHost), Verdict::Orphan(_));
+        let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
         let files = self.files(reporter).await?;
         let edited = Arc::clone(&launcher);

@@ -11,8 +11,7 @@ use crate::{
     cli::UpArgs,
     engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
     error::{Error, Kind, Result},
-    model::{Owner, Settings, settings::OnExit},
-    orphan::{Verdict, judge},
+    model::{Lease, Owner, Settings, settings::OnExit},
     output::{
         Event, Reporter,
         show::{Options as ShowOptions, show},
@@ -26,8 +25,7 @@ use crate::{
     },
     session::{
         self,
-        process::ThisHost,
-        record,
+        lease::LeaseFile,
         signals::{Ending, Signals},
     },
 };
@@ -45,7 +43,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     if args.detach || args.wait {
         return detach::start(context, args, &settings, &engine).await;
     }
-    if let Some(pid) = kept_by(context, &engine, &settings).await? {
+    if let Some(pid) = kept_by(&engine, &settings).await? {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
@@ -70,7 +68,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
 }
 
 /// The pid of another living mcpmon that keeps this project.
-pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
+pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
     let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
     let mut containers = engine.list(&[label]).await?;
     // A stdio session keeps its own server, not the project.
@@ -78,7 +76,8 @@ pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) ->
     let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
     // A session that never was: whatever lives is another's.
     let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };
-    let owners = owners(&observed, Some(&nobody), &nobody.host, &ThisHost);
+    let known = session::known();
+    let owners = owners(&observed, Some(&nobody), &known);
     let keeper = owners.into_values().find_map(|owner| match owner {
         Ownership::Living { pid } => Some(pid),
         _ => None,
@@ -86,12 +85,8 @@ pub async fn kept_by(context: &Context, engine: &Docker, settings: &Settings) ->
     if keeper.is_some() {
         return Ok(keeper);
     }
-    // One that owns nothing on the engine yet left a note.
-    let noted = record::read(&context.state_folder(), &engine.info().address, &settings.project.name);
-    Ok(noted.and_then(|labels| match judge(&labels, &nobody.host, &ThisHost) {
-        Verdict::Owned { pid } => Some(pid),
-        _ => None,
-    }))
+    // One that owns nothing on the engine yet has its lease.
+    Ok(known.keepers(&engine.info().address, &settings.project.name).next().map(|lease| lease.pid))
 }
 
 /// What a session is made of, besides what was typed.
@@ -123,9 +118,9 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });
     }
-    let _record = record::write(&context.state_folder(), &engine.info().address, &settings.project.name, &owner);
+    let lease = Lease::new(&owner, Some(&engine.info().address), Some(&settings.project.name));
+    let _lease = LeaseFile::write_anywhere(&lease);
     let labels = settings.session.labels.clone();
-    let host = owner.host.clone();
     let executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
     let executor = Arc::new(executor);
@@ -139,7 +134,7 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     };
     let request = context.request(&args.watch);
     let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
-    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load, host).await?;
+    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load).await?;
 
     let ending = tokio::select! {
         ending = supervisor.run(&mut signals) => ending,
@@ -173,7 +168,7 @@ async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurr
         reporter.report(Event::Stopped { removed: 0, left });
         return Ok(());
     }
-    let is_dead = |labels: &_| matches!(judge(labels, &executor.owner.host, &ThisHost), Verdict::Orphan(_));
+    let is_dead = |labels: &_| session::known().is_dead(labels);
     let ended = end_session(&executor.engine, session, &settings.project, is_dead, hurry, reporter).await;
     let removed = ended.map_err(|error: EngineError| {
         Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")

@@ -124,7 +124,15 @@ fn version(findings: &mut Findings<'_>, file: &File) {
     }
 }
 
-/// The given name, or the folder's, made fit as compose does it: small letters, digits, `_` and `-`.
+/// A folder's name as a project's, made fit as compose does it: small letters, digits, `_` and `-`. May be empty.
+pub fn name_of_folder(folder: &Path) -> String {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
+    let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name: String = name.chars().filter(|c| allowed(*c)).collect();
+    name.trim_start_matches(['_', '-']).to_owned()
+}
+
+/// The given name, or the folder's.
 fn project_name(findings: &mut Findings<'_>, file: &File) -> String {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-');
     let at = KeyPath::default().key("name");
@@ -136,9 +144,7 @@ fn project_name(findings: &mut Findings<'_>, file: &File) -> String {
         }
         return name.clone();
     }
-    let folder = findings.context.folder.file_name().map(|name| name.to_string_lossy().to_lowercase());
-    let name: String = folder.unwrap_or_default().chars().filter(|c| allowed(*c)).collect();
-    let name = name.trim_start_matches(['_', '-']).to_owned();
+    let name = name_of_folder(&findings.context.folder);
     if name.is_empty() {
         let folder = findings.context.folder.display().to_string();
         let invalid = Invalid::new(format!("the folder {folder} gives the project no name")).help("set name = \"…\"");

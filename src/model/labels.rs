@@ -36,6 +36,8 @@ pub const ROLE: &str = "mcpmon.role";
 pub const STDIO: &str = "stdio";
 /// What a stdio session's server depends on, made because nobody else kept it.
 pub const DEPENDENCY: &str = "dependency";
+/// `keep` on what was made to be left at the end of its session.
+pub const ON_EXIT: &str = "mcpmon.on-exit";
 /// The file it came from.
 pub const CONFIG_FILE: &str = "mcpmon.config-file";
 

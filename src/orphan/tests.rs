@@ -3,12 +3,15 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::model::{labels::MANAGED, testing::labels};
+use crate::model::{
+    labels::{MANAGED, PROJECT, ROLE, SESSION, TARGET},
+    testing::{self, labels},
+};
 
 /// pid 10 started at tick 500; pid 11 lives, its start is hidden; nobody else lives.
-struct Known;
+struct Told;
 
-impl Processes for Known {
+impl Processes for Told {
     fn start_time(&self, pid: u32) -> Option<Option<u64>> {
         HashMap::from([(10, Some(500)), (11, None)]).get(&pid).copied()
     }
@@ -58,6 +61,74 @@ fn the_table_of_cases() {
     ];
     let here: HostIdentity = HERE.parse().expect("host");
     for (name, pairs, expected) in cases {
-        assert_eq!(judge(&labels(pairs), &here, &Known), expected, "case: {name}");
+        assert_eq!(judge(&labels(pairs), &here, &Told), expected, "case: {name}");
     }
+}
+
+/// `/p/mcpmon.toml` is p's and names api, `/k/mcpmon.toml` is k's, names api, and keeps.
+impl Claims for Told {
+    fn claim(&self, config_file: &str) -> Option<Claim> {
+        let (project, keep) = match config_file {
+            "/p/mcpmon.toml" => ("p", false),
+            "/k/mcpmon.toml" => ("k", true),
+            _ => return None,
+        };
+        Some(Claim { project: project.into(), targets: BTreeSet::from(["api".into()]), keep })
+    }
+}
+
+const ALIVE: &str = "00000000-0000-4000-8000-000000000001";
+const GONE: &str = "00000000-0000-4000-8000-000000000002";
+
+#[test]
+fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
+    let lease = Lease {
+        session: ALIVE.parse().expect("uuid"),
+        pid: 10,
+        pid_start: 500,
+        host: HERE.into(),
+        started: 0,
+        role: None,
+        engine: Some("unix:///e".into()),
+        project: Some("p".into()),
+        adopted: BTreeSet::from(["adopted".to_owned()]),
+    };
+    let known = Known {
+        here: HERE.parse().expect("host"),
+        processes: Arc::new(Told),
+        leases: vec![lease],
+        claims: Arc::new(Told),
+    };
+    let dead = || vec![(MANAGED, "true"), (SESSION, GONE), (PID, "99"), (HOST, HERE), (PID_START, "1")];
+    let with = |more: &[(&'static str, &'static str)]| [dead(), more.to_vec()].concat();
+    let of = |file: &'static str, project: &'static str| vec![(CONFIG_FILE, file), (PROJECT, project), (TARGET, "api")];
+    let orphan = Verdict::Orphan(Reason::Dead(99));
+    let kept = |file: &str| Verdict::Kept { file: file.into(), reason: Reason::Dead(99) };
+    let owned = Verdict::Owned { pid: 10 };
+    let keep = [(ON_EXIT, "keep")];
+    #[rustfmt::skip]
+    let cases: Vec<(&str, &str, Vec<(&str, &str)>, Verdict)> = vec![
+        ("dead, nobody has adopted it", "other", dead(), orphan.clone()),
+        ("dead, adopted", "adopted", dead(), owned.clone()),
+        ("another host's, adopted here", "adopted", vec![(MANAGED, "true"), (PID, "99"), (HOST, "k/b/n")], owned.clone()),
+        ("adopted, and not mcpmon's: never touched all the same", "adopted", vec![(PID, "99")], Verdict::NotManaged),
+        ("its session has a lease, its pid can't be judged", "x", vec![(MANAGED, "true"), (SESSION, ALIVE), (PID, "99"), (HOST, "m/b/x")], owned),
+        ("left by its own label, its file asks", "x", with(&[&of("/p/mcpmon.toml", "p")[..], &keep].concat()), kept("/p/mcpmon.toml")),
+        ("left by its file's word, its file asks", "x", with(&of("/k/mcpmon.toml", "k")), kept("/k/mcpmon.toml")),
+        ("left by a crash, its file asks", "x", with(&of("/p/mcpmon.toml", "p")), orphan.clone()),
+        ("left, its file is another project's now", "x", with(&[&of("/k/mcpmon.toml", "q")[..], &keep].concat()), orphan.clone()),
+        ("left, its file is gone", "x", with(&[&of("/gone.toml", "p")[..], &keep].concat()), orphan.clone()),
+        ("left, its target left the file", "x", with(&[(CONFIG_FILE, "/k/mcpmon.toml"), (PROJECT, "k"), (TARGET, "db")]), orphan.clone()),
+        ("left, without a file", "x", with(&keep), orphan.clone()),
+        ("a stdio session's is never left", "x", with(&[&of("/k/mcpmon.toml", "k")[..], &[(ROLE, "stdio")]].concat()), orphan),
+    ];
+    for (name, id, pairs, expected) in cases {
+        let mut container = testing::container(&testing::target("api", "i"));
+        container.id = id.into();
+        container.labels = labels(pairs);
+        assert_eq!(known.judge(&container), expected, "case: {name}");
+    }
+    assert_eq!(known.judge_labels(&labels(with(&of("/k/mcpmon.toml", "k")))), Verdict::Orphan(Reason::Dead(99)));
+    assert_eq!(known.keepers("unix:///e", "p").count(), 1);
+    assert_eq!(known.keepers("unix:///other", "p").count() + known.keepers("unix:///e", "q").count(), 0);
 }

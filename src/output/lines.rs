@@ -160,7 +160,11 @@ fn turns(c: char) -> bool {
 /// As one line of JSON. What JSON lets stand and a terminal may act on (C1 controls, DEL, line separators, characters that turn
 /// the reading direction) is escaped: to programs it is the same text.
 pub fn json(value: &impl serde::Serialize) -> String {
-    let text = serde_json::to_string(value).unwrap_or_default();
+    harmless(serde_json::to_string(value).unwrap_or_default())
+}
+
+/// JSON with the same escapes, however it was written.
+pub fn harmless(text: String) -> String {
     let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}') || is_break(c) || turns(c);
     if !text.contains(acts) {
         return text;

@@ -7,11 +7,11 @@ use futures_util::future::try_join_all;
 use crate::{
     engine::{Engine, EngineResult},
     model::{
-        HostIdentity, Observed, ObservedContainer, Owner, Project, State, TargetKind,
+        Observed, ObservedContainer, Owner, Project, State, TargetKind,
         labels::{PROJECT, SESSION, STDIO, TARGET},
         spec::MountSource,
     },
-    orphan::{Processes, Verdict, judge},
+    orphan::{Known, Verdict},
     plan::{Ownership, container_name},
 };
 
@@ -92,21 +92,15 @@ fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
 
 /// Whose each container is, seen from this session; without a session (a plan that is only shown)
 /// what a living session keeps counts as one's own, since that one carries the plan out.
-pub fn owners(
-    observed: &Observed,
-    me: Option<&Owner>,
-    here: &HostIdentity,
-    processes: &impl Processes,
-) -> BTreeMap<String, Ownership> {
+pub fn owners(observed: &Observed, me: Option<&Owner>, known: &Known) -> BTreeMap<String, Ownership> {
     let ownership = |container: &ObservedContainer| {
-        let session = container.labels.get(SESSION);
-        if me.is_some_and(|me| session == Some(me.session.to_string().as_str())) {
+        if me.is_some_and(|me| known.session(container) == Some(me.session)) {
             return Ownership::Mine;
         }
-        match judge(&container.labels, here, processes) {
+        match known.judge(container) {
             Verdict::Owned { .. } if me.is_none() => Ownership::Mine,
             Verdict::Owned { pid } => Ownership::Living { pid },
-            Verdict::Orphan(reason) => Ownership::Dead { reason: reason.to_string() },
+            Verdict::Orphan(reason) | Verdict::Kept { reason, .. } => Ownership::Dead { reason: reason.to_string() },
             Verdict::Remote { place } => Ownership::Remote { host: place },
             // It carries the project's label but not mcpmon's mark: somebody else's, never touched.
             Verdict::NotManaged => {
@@ -119,10 +113,9 @@ pub fn owners(
 
 /// Leaves out the servers of stdio sessions, unless their session is dead: they stand for no target, however many
 /// clients have one, and end with their client. Networks that only they use are left out with them.
-pub fn leave_out_stdio(observed: &mut Observed, project: &Project, here: &HostIdentity, processes: &impl Processes) {
+pub fn leave_out_stdio(observed: &mut Observed, project: &Project, known: &Known) {
     let is_left_out = |container: &mut ObservedContainer| {
-        container.labels.role() == Some(STDIO)
-            && !matches!(judge(&container.labels, here, processes), Verdict::Orphan(_))
+        container.labels.role() == Some(STDIO) && !matches!(known.judge(container), Verdict::Orphan(_))
     };
     let left_out: Vec<ObservedContainer> = observed.containers.extract_if(.., is_left_out).collect();
     let used = |network: &String| left_out.iter().any(|container| container.networks.contains(network));
@@ -131,7 +124,7 @@ pub fn leave_out_stdio(observed: &mut Observed, project: &Project, here: &HostId
 
 /// Leaves out what a living session keeps only for a while beside a target's running container (see
 /// [`super::swap`]): for a plan that is only shown it is that session's own business.
-pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes: &impl Processes) {
+pub fn leave_out_spares(observed: &mut Observed, known: &Known) {
     let is_running = |container: &ObservedContainer| container.state == State::Running;
     let key = |container: &ObservedContainer| {
         let label = |key: &str| container.labels.get(key).map(str::to_owned);
@@ -139,19 +132,22 @@ pub fn leave_out_spares(observed: &mut Observed, here: &HostIdentity, processes:
     };
     let running: HashSet<_> = observed.containers.iter().filter(|container| is_running(container)).map(key).collect();
     observed.containers.retain(|container| {
-        let lives = matches!(judge(&container.labels, here, processes), Verdict::Owned { .. });
+        let lives = matches!(known.judge(container), Verdict::Owned { .. });
         is_running(container) || !lives || !running.contains(&key(container))
     });
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
         model::{
             labels::{HOST, MANAGED, PID, ROLE},
             testing::{self, labels, project, target},
         },
+        orphan::{Claim, Claims, Processes},
         session,
     };
 
@@ -160,6 +156,12 @@ mod tests {
     impl Processes for Only {
         fn start_time(&self, pid: u32) -> Option<Option<u64>> {
             (pid == self.0).then_some(None)
+        }
+    }
+
+    impl Claims for Only {
+        fn claim(&self, _: &str) -> Option<Claim> {
+            None
         }
     }
 
@@ -186,7 +188,8 @@ mod tests {
                 .into(),
             ..Observed::default()
         };
-        leave_out_stdio(&mut observed, &project([api.clone()]), &here, &Only(7));
+        let known = Known { here, processes: Arc::new(Only(7)), leases: Vec::new(), claims: Arc::new(Only(7)) };
+        leave_out_stdio(&mut observed, &project([api.clone()]), &known);
         let left: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
         assert_eq!(left, ["orphan", "dependency"]);
         assert_eq!(observed.networks.into_keys().collect::<Vec<_>>(), ["of-orphan", "p_default"]);

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     engine::{Engine, Images, resume::EventFeed},
     error::Error,
-    model::{HostIdentity, Settings, TargetKind, labels::PROJECT, target::PullPolicy},
+    model::{Settings, TargetKind, labels::PROJECT, target::PullPolicy},
     output::{ActionKind, Event, follow::Followers},
     plan::Subject,
     session::signals::{Ending, Signals},
@@ -71,7 +71,6 @@ pub struct Supervisor<E, I> {
     settings: Arc<Settings>,
     options: Options,
     load: Load,
-    here: HostIdentity,
     began: Instant,
 
     // What is known.
@@ -123,14 +122,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         settings: Settings,
         options: Options,
         load: Load,
-        here: HostIdentity,
     ) -> Result<Self, Error> {
         let (watcher, changes) = Watcher::new()?;
         let now = Instant::now();
         let engine = &executor.engine;
         let rules = Arc::new(Rules::none());
         let mut supervisor = Self {
-            here,
             load,
             began: now,
             look_again: true,

@@ -17,6 +17,8 @@ mod engine_lifecycle;
 mod engine_tls;
 mod examples;
 mod golden;
+mod history;
+mod hostile;
 mod large_results;
 mod output;
 mod plan_command;

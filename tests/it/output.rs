@@ -296,7 +296,7 @@ async fn ps_shows_what_runs_what_ended_and_what_is_missing() {
     let ended = ["ps", "-aq", "--filter", &format!("id={job}"), "--filter", "status=exited"].map(str::to_owned);
     let ended: Vec<&str> = ended.iter().map(String::as_str).collect();
     until("the list knows the end", || !docker(&ended).stdout.is_empty()).await;
-    let judge = |_: &mcpmon::model::Labels| mcpmon::orphan::Verdict::Owned { pid: 7 };
+    let judge = |_: &mcpmon::model::ObservedContainer| mcpmon::orphan::Verdict::Owned { pid: 7 };
     let mut out = Vec::new();
     let settings = settings(&corner.project, &["api", "job", "web"]);
     ps::run(&corner.docker, &settings, judge, Format::Json, Paint::PLAIN, &mut out).await.unwrap();

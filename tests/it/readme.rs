@@ -24,6 +24,7 @@ const RELOAD: &str = include_str!("../../docs/reload.md");
 const SESSION: &str = include_str!("../../docs/session.md");
 const EXAMPLES: &str = include_str!("../../examples/stdio/README.md");
 const EVENTS: &str = include_str!("../../docs/events.md");
+const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// The fenced blocks in that language, in order.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
@@ -127,6 +128,7 @@ fn links_lead_somewhere() {
         ("docs", CONFIGURATION),
         ("docs", RELOAD),
         ("docs", EVENTS),
+        ("docs", SECURITY),
         ("docs", SESSION),
         ("examples/stdio", EXAMPLES),
     ] {

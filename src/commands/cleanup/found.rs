@@ -47,6 +47,8 @@ pub(super) struct Found {
     pub(super) name: String,
     pub(super) labels: Labels,
     pub(super) fate: Fate,
+    /// The process that keeps it, or by its label kept it.
+    owner: Option<u32>,
     age: Option<Duration>,
 }
 
@@ -59,6 +61,7 @@ impl Found {
         wanted: Wanted,
     ) -> Option<Self> {
         let age = age(&container, now);
+        let owner = owner(&verdict, &container.labels);
         let fate = match fate(verdict, wanted)? {
             Fate::Goes(why) if is_young(&container, now) => Fate::Stays(
                 "young",
@@ -70,7 +73,7 @@ impl Found {
             fate => fate,
         };
         let (name, labels) = (container.name.clone(), container.labels.clone());
-        Some(Self { container: Some(container), name, labels, fate, age })
+        Some(Self { container: Some(container), name, labels, fate, owner, age })
     }
 
     /// A network and who made it. `in_use`: a project that somebody still keeps may need it.
@@ -81,6 +84,7 @@ impl Found {
         in_use: bool,
         wanted: Wanted,
     ) -> Option<Self> {
+        let owner = owner(&verdict, &labels);
         let fate = match fate(verdict, wanted)? {
             Fate::Goes(why) if in_use => {
                 Fate::Stays("kept", format!("{why}; left: the project's other containers may use it"))
@@ -91,7 +95,7 @@ impl Found {
             }
             fate => fate,
         };
-        Some(Self { container: None, name, labels, fate, age: None })
+        Some(Self { container: None, name, labels, fate, owner, age: None })
     }
 
     /// Whether it goes.
@@ -127,7 +131,7 @@ impl Found {
             project: label(self.labels.project()),
             target: label(self.labels.target()),
             session: self.labels.session().map(|session| session.to_string()),
-            pid: pid(&self.labels),
+            pid: self.owner,
             verdict: self.verdict().into(),
             why: cell(self.why(), LONGEST),
         }
@@ -146,7 +150,7 @@ impl Found {
             cell(image, LONGEST),
             self.age.map_or_else(|| "-".into(), |age| in_words(age.as_secs())),
             or_dash(place.as_deref(), LONGEST),
-            pid(&self.labels).map_or_else(|| "-".into(), |pid| format!("pid {pid}")),
+            self.owner.map_or_else(|| "-".into(), |pid| format!("pid {pid}")),
             cell(self.why(), LONGEST),
         ]
     }
@@ -158,12 +162,16 @@ fn fate(verdict: Verdict, wanted: Wanted) -> Option<Fate> {
         Verdict::NotManaged => return None,
         Verdict::Owned { pid } => Fate::Stays("owned", format!("kept by pid {pid}")),
         Verdict::Orphan(reason) => Fate::Goes(reason.to_string()),
+        Verdict::Kept { file, reason } => Fate::Stays("kept", format!("left on purpose, {file} asks for it; {reason}")),
         Verdict::Remote { place } if wanted.all_hosts => Fate::Goes(format!("asked for by --all-hosts: {place}")),
         Verdict::Remote { place } => Fate::Stays("remote", format!("not judged: {place}")),
     })
 }
 
-fn pid(labels: &Labels) -> Option<u32> {
+fn owner(verdict: &Verdict, labels: &Labels) -> Option<u32> {
+    if let Verdict::Owned { pid } = verdict {
+        return Some(*pid);
+    }
     labels.get(PID).and_then(|pid| pid.parse().ok()).filter(|pid| *pid > 0)
 }
 
@@ -239,6 +247,7 @@ mod tests {
     #[test]
     fn what_goes_and_what_stays() {
         let dead = || Verdict::Orphan(Reason::Dead(9));
+        let kept = || Verdict::Kept { file: "/p/mcpmon.toml".into(), reason: Reason::Dead(9) };
         let remote = || Verdict::Remote { place: "host k".into() };
         let plain = Wanted::default();
         let old = Wanted { older_than: Some(Duration::from_mins(10)), ..plain };
@@ -254,6 +263,7 @@ mod tests {
             (made(State::Running, 599), dead(), old, Some("not_old_enough")),
             (made(State::Running, 600), dead(), old, Some("orphan")),
             (made(State::Running, -5), dead(), old, Some("not_old_enough")),
+            (made(State::Running, 5), kept(), all_hosts, Some("kept")),
             (made(State::Running, 5), remote(), plain, Some("remote")),
             (made(State::Running, 5), remote(), all_hosts, Some("orphan")),
             (made(State::Created, 5), remote(), all_hosts, Some("young")),

@@ -30,14 +30,13 @@ use crate::{
     error::Result,
     extension::ExtensionSet,
     model::{Labels, Target},
-    orphan::{Verdict, judge},
     output::Reporter,
     proxy::{
         drive::files::{Files, Surroundings},
         server::docker_run::{DockerRun, Recipe},
         session::Options,
     },
-    session::process::ThisHost,
+    session,
 };
 
 /// Whether a line's input and output are an MCP client's.
@@ -56,8 +55,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         grace: session.grace,
         name: session.name.clone(),
     };
-    let here = session.owner.host.clone();
-    let is_dead = move |labels: &Labels| matches!(judge(labels, &here, &ThisHost), Verdict::Orphan(_));
+    let is_dead = |labels: &Labels| session::known().is_dead(labels);
     let launcher = Arc::new(DockerRun::new(engine, session.owner.session, recipe, reporter.clone(), is_dead)?);
 
     let settings = settings(context, &session);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::*;
 use crate::{
     model::{
+        Labels,
         labels::{ROLE, STDIO, TARGET},
         settings::WatchSettings,
         target::{ComposeTarget, ExtensionSettings, McpSettings, OnReload, Target, UpdateConfig},
@@ -77,7 +78,7 @@ fn example() -> Vec<Row> {
         container("db", State::Exited(Some(137)), Health::Unhealthy, 999_000),
         container("job", State::Exited(Some(0)), Health::None, 990_000),
     ];
-    rows(&project, &containers, |labels| match labels.target() {
+    rows(&project, &containers, |container| match container.labels.target() {
         Some("old") => Verdict::Orphan(Reason::Dead(12)),
         Some("db") => Verdict::Remote { place: "host abc".into() },
         _ => Verdict::Owned { pid: 4711 },

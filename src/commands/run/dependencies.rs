@@ -50,8 +50,7 @@ pub(super) async fn keep<E: Engine, I: Images>(
         follow_logs: false,
         home: context.home(),
     };
-    let here = executor.owner.host.clone();
-    let mut supervisor = Supervisor::new(Arc::clone(executor), settings.clone(), options, load, here).await?;
+    let mut supervisor = Supervisor::new(Arc::clone(executor), settings.clone(), options, load).await?;
     let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
     let over = CancellationToken::new();
     let (ended, limit) = (over.clone(), settings.session.docker_timeout);

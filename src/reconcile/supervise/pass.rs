@@ -16,7 +16,7 @@ use crate::{
         act::{Done, LOG_LINES},
         observe::{leave_out_stdio, observe, owners},
     },
-    session::process::ThisHost,
+    session,
 };
 
 /// Who crashes again and again must run this long to be relied on.
@@ -44,9 +44,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if std::mem::take(&mut self.lost) {
             self.report(Event::EngineBack);
         }
-        leave_out_stdio(&mut observed, &self.settings.project, &self.here, &ThisHost);
+        let known = session::known();
+        leave_out_stdio(&mut observed, &self.settings.project, &known);
         self.look_closer(&mut observed).await;
-        let owners = owners(&observed, Some(&self.executor.owner), &self.here, &ThisHost);
+        let owners = owners(&observed, Some(&self.executor.owner), &known);
         self.note_ends(&observed, &owners).await;
         self.running = observed
             .containers
