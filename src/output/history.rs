@@ -25,7 +25,8 @@ use std::{
     time::SystemTime,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use self::keep::Keeper;
 pub use self::read::{Line, Summary, read, read_all, summary};
@@ -60,8 +61,8 @@ impl Subject {
     }
 }
 
-/// One line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// One line: the event, with fields more. Where an event has such a field itself, it says the same.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// When, RFC 3339.
     pub time: String,
@@ -70,14 +71,38 @@ pub struct Record {
     /// Its process id.
     pub pid: u32,
     /// Its session.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     /// Why it happened, where the event does not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What happened.
-    #[serde(flatten)]
     pub event: Event,
+}
+
+impl Record {
+    fn to_json(&self) -> Value {
+        let mut line = Map::new();
+        line.insert("time".into(), self.time.clone().into());
+        line.insert("by".into(), self.by.clone().into());
+        line.insert("pid".into(), self.pid.into());
+        line.extend(self.session.iter().map(|session| ("session".into(), session.clone().into())));
+        line.extend(self.why.iter().map(|why| ("why".into(), why.clone().into())));
+        if let Ok(Value::Object(event)) = serde_json::to_value(&self.event) {
+            line.extend(event);
+        }
+        Value::Object(line)
+    }
+
+    fn from_json(line: &Value) -> Option<Self> {
+        let text = |key: &str| line[key].as_str().map(str::to_owned);
+        Some(Self {
+            time: text("time")?,
+            by: text("by")?,
+            pid: u32::try_from(line["pid"].as_u64()?).ok()?,
+            session: text("session"),
+            why: text("why"),
+            event: Event::deserialize(line).ok()?,
+        })
+    }
 }
 
 /// Writes what one session adds. Clones write together.
@@ -139,7 +164,7 @@ impl Shared {
         if self.failed || (self.only_existing && fs::symlink_metadata(path).is_err()) {
             return None;
         }
-        let error = append(path, json(&record) + "\n", LARGEST).err()?;
+        let error = append(path, json(&record.to_json()) + "\n", LARGEST).err()?;
         self.failed = true;
         Some(format!("what happens is not kept for `mcpmon events`: {error}"))
     }

@@ -73,10 +73,10 @@ impl Made {
                 "earlier-lives",
                 &[managed, (labels::SESSION, SOME), (labels::PID, &me), (labels::STARTED, "1672531200000")],
             ),
-            self.made(&["create"], "young", &[managed, here, (labels::PID, NOBODY), (labels::PID_START, "1")], "idle"),
             self.container("living", &[managed, here, (labels::PID, &me), (labels::PID_START, &start)]),
             self.container("remote", &[managed, (labels::HOST, &other_host), (labels::PID, NOBODY)]),
             self.container("unmanaged", &[here, (labels::PID, NOBODY)]),
+            self.made(&["create"], "young", &[managed, here, (labels::PID, NOBODY), (labels::PID_START, "1")], "idle"),
         ];
         (orphans, others)
     }
@@ -112,7 +112,13 @@ fn orphans_are_listed_and_only_force_removes_them() {
 
     let dry = made.project.run(&["cleanup", "--dry-run"]);
     assert_eq!(dry.code, 0, "{dry:?}");
-    insta::assert_snapshot!(made.about(&dry), @"");
+    insta::assert_snapshot!(made.about(&dry), @r"
+    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier  mcpmon-test-server:latest  PROJECT/earlier  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  -  it names no owner
+    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  pid ME  its owner, pid ME, ran before the host's last start
+    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  pid ME  its owner is dead; pid ME is another process now
+    ");
     assert!(dry.out.starts_with("NAME "), "{dry:?}");
     assert!(dry.out.contains("not judged here (--all-hosts takes them)"), "{dry:?}");
     assert!(dry.out.contains("too young"), "{dry:?}");
@@ -130,7 +136,17 @@ fn orphans_are_listed_and_only_force_removes_them() {
     }
 
     let verbose = made.project.run(&["cleanup", "--dry-run", "--verbose"]);
-    insta::assert_snapshot!(made.about(&verbose), @"");
+    insta::assert_snapshot!(made.about(&verbose), @r"
+    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier  mcpmon-test-server:latest  PROJECT/earlier  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier-lives  mcpmon-test-server:latest  PROJECT/earlier-lives  pid ME  kept by pid ME
+    PROJECT-living  mcpmon-test-server:latest  PROJECT/living  pid ME  kept by pid ME
+    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  -  it names no owner
+    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  pid ME  its owner, pid ME, ran before the host's last start
+    PROJECT-remote  mcpmon-test-server:latest  PROJECT/remote  pid 4194305  not judged: host elsewhere
+    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  pid ME  its owner is dead; pid ME is another process now
+    PROJECT-young  mcpmon-test-server:latest  PROJECT/young  pid 4194305  its owner, pid 4194305, is dead; left: created less than 30 s ago, not started yet
+    ");
     let all_hosts = made.project.run(&["cleanup", "--dry-run", "--all-hosts"]);
     assert!(made.about(&all_hosts).contains("PROJECT-remote"), "{all_hosts:?}");
     let json = made.project.run(&["cleanup", "--dry-run", "--format", "json"]).events();

@@ -24,7 +24,7 @@ fn of<'a>(all: &'a [Value], by: &str, name: &str) -> Vec<&'a Value> {
 
 #[test]
 fn what_happened_is_there_when_the_sessions_are_over() {
-    let project = greeting("history", "");
+    let project = greeting("history", "mcp.transport = \"stdio\"\nstdin_open = true");
     let nothing = project.run(&["events"]);
     assert_eq!((nothing.code, nothing.out.as_str()), (0, ""), "{nothing:?}");
     assert!(nothing.err.starts_with("nothing has been kept yet"), "{nothing:?}");
@@ -33,7 +33,9 @@ fn what_happened_is_there_when_the_sessions_are_over() {
     let mut up = project.settled();
     project.write("content/greeting.txt", "bonjour\n");
     up.wait("reloaded", "api");
-    assert!(docker(&["kill", &project.container("api")]).status.success());
+    let running = docker(&["ps", "-q", "--filter", &format!("label=mcpmon.project={}", project.name)]);
+    let running = String::from_utf8(running.stdout).expect("an id");
+    assert!(docker(&["kill", running.trim()]).status.success(), "{running}");
     up.wait("crashed", "api");
     up.interrupt();
     // In the background; ended by another command.

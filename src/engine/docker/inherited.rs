@@ -30,7 +30,8 @@ impl Docker {
         &self,
         mut containers: Vec<ObservedContainer>,
     ) -> EngineResult<Vec<ObservedContainer>> {
-        let managed = containers.iter().filter(|container| container.labels.managed());
+        let managed =
+            containers.iter().filter(|container| container.labels.managed() && !container.image_id.is_empty());
         let images: BTreeSet<String> = managed.map(|container| container.image_id.clone()).collect();
         let looked = images.into_iter().map(|image| async move { Ok((self.labels_of(&image).await?, image)) });
         let looked = try_join_all(looked).await?;

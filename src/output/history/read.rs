@@ -24,7 +24,7 @@ pub struct Line {
 impl Line {
     fn read(text: &str) -> Option<Self> {
         let value: serde_json::Value = serde_json::from_str(text).ok().filter(serde_json::Value::is_object)?;
-        let record = serde_json::from_value(value.clone()).ok();
+        let record = Record::from_json(&value);
         Some(Self { value, record })
     }
 
