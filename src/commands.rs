@@ -15,6 +15,7 @@ pub mod ps;
 pub mod restart;
 pub mod run;
 pub mod up;
+pub mod watchdog;
 
 use std::{
     io::{Write, stderr, stdout},
@@ -33,11 +34,15 @@ use crate::{
         show::Options,
         style::{self, Paint},
     },
-    session,
+    session::{self, watchdog::WATCHDOG},
 };
 
 /// Parses the command line, runs the command, and gives the exit code.
 pub fn main() -> ExitCode {
+    // First of all, and with nothing read or started before: it has to be small.
+    if std::env::var_os(WATCHDOG).is_some() {
+        return watchdog::main();
+    }
     let code = match Cli::try_parse() {
         Ok(cli) => run(cli).unwrap_or_else(|error| {
             let _ = writeln!(stderr(), "{}", style::error(&error, Paint::stderr()).trim_end());

@@ -15,6 +15,7 @@ use tokio::io::AsyncWrite;
 use crate::model::{
     ContainerSpec, Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    spec::NetworkAttachment,
     target::{Build, NetworkSpec, VolumeSpec},
 };
 
@@ -88,6 +89,17 @@ pub trait Engine: Clone + Send + Sync + 'static {
         name: &str,
         spec: &NetworkSpec,
         labels: &BTreeMap<String, String>,
+    ) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Takes a container off a network, running or not; the ports that it published there are free when this returns.
+    /// One that is not on it is fine.
+    fn leave_network(&self, id: &str, network: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// Puts a container on a network, as at its creation. `alias`: one more besides those of the attachment.
+    fn join_network(
+        &self,
+        id: &str,
+        network: &str,
+        attachment: &NetworkAttachment,
+        alias: &str,
     ) -> impl Future<Output = EngineResult<()>> + Send;
     /// Removes a network.
     fn remove_network(&self, name: &str) -> impl Future<Output = EngineResult<()>> + Send;

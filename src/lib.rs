@@ -20,7 +20,7 @@
 //! | [`detect`] | a command line to the files and folders its server is made of | but for one narrow edge |
 //! | [`watch`] | the file system's events | no |
 //! | [`process`] | a plain command as a child, stopped with all it started | no |
-//! | [`session`] | this process's identity, and signals | no |
+//! | [`session`] | this process's identity, its lease and watchdog, what others' leases say, and signals | no |
 //! | [`reconcile`] | the loop: the one place where state changes | no |
 //! | [`proxy`] | the stdio session: between an MCP client and the servers that come and go | its core |
 //! | [`extension`] | named units beside a stdio session: results that are too large, … | files at its edge |

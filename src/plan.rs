@@ -107,6 +107,11 @@ pub enum Step {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         fields: Vec<FieldChange>,
     },
+    /// Take over a container of a dead session that is as asked. Nothing happens to it.
+    Adopt {
+        /// Container id.
+        container: String,
+    },
     /// Go on after a pause.
     Unpause {
         /// Container id.
@@ -151,6 +156,8 @@ pub enum Ownership {
     Dead {
         /// How that is known.
         reason: String,
+        /// It is such a one as this session makes: where it is as asked, it may be taken over.
+        adoptable: bool,
     },
     /// Another host's, or another pid namespace's: nobody here can tell.
     Remote {

@@ -5,7 +5,8 @@
 //!
 //! The child leads a new process group, so that a Ctrl-C at the terminal reaches mcpmon alone, which then ends the
 //! server in order; and so that `npm run dev`, `uv run …` and shells are stopped with everything they started. Whoever
-//! leaves the group (a daemon, a job of an interactive shell) is not followed.
+//! leaves the group (a daemon, a job of an interactive shell) is found by the mark that all of them carry in their
+//! environment ([`kin`]), and ended after the group.
 //!
 //! No signal can hit a stranger whose process id happens to be the same: the leader's process table entry is kept
 //! (it is not waited for with `wait(2)`) until the group is gone, and as long as it is there the kernel gives its
@@ -14,14 +15,15 @@
 //!
 //! # When mcpmon is killed
 //!
-//! Its ends of the pipes close, so the server reads end of file, on which the protocol asks it to end. More can't be
-//! had from here: the kernel's own remedy (`PR_SET_PDEATHSIG`) must be asked for between fork and exec, which Rust
-//! only allows in unsafe code.
+//! Its ends of the pipes close, so the server reads end of file, on which the protocol asks it to end. Whoever does not,
+//! is ended by the session's watchdog, by its mark. (The kernel's own remedy, `PR_SET_PDEATHSIG`, reaches the leader
+//! alone; being its children's subreaper ends with the subreaper.)
 
 mod exit;
 mod group;
 mod handle;
 mod hold;
+pub mod kin;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,10 @@ pub use self::{
     exit::Exit,
     handle::{END_OF_FILE_GRACE, Means, Process, Stopped},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    session::mark,
+};
 
 /// How a command is started, as often as it takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,10 +104,11 @@ impl Launcher {
                 command.env_remove(name);
             }
         }
+        let mark = mark::put(&mut command, mark::Kind::Server);
         let mut child = command.spawn().map_err(|error| refusal::explain(program, &self.folder, error))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         // From here on the process is ended when anything fails.
-        let process = Process::new(child).map_err(|error| self.failed(error))?;
+        let process = Process::new(child, mark).map_err(|error| self.failed(error))?;
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(self.failed(io::ErrorKind::BrokenPipe));
         };

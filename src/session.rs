@@ -2,13 +2,16 @@
 //! folder of its own. It must not know containers.
 
 pub mod forward;
+pub mod guard;
 pub mod host;
 pub mod lease;
 pub mod leases;
+pub mod mark;
 pub mod private_folder;
 pub mod process;
 pub mod runtime_folder;
 pub mod signals;
+pub mod watchdog;
 
 use std::{
     sync::Arc,

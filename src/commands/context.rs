@@ -8,7 +8,12 @@ use crate::{
     config::{Loaded, Override, Request, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
+    model::Owner,
     output::{History, history::Subject, log, style::Paint},
+    session::{
+        guard::{self, Begun},
+        mark,
+    },
 };
 
 /// The file for all users of a machine.
@@ -31,8 +36,8 @@ impl Context {
     /// Reads the process's surroundings.
     pub fn new(global: GlobalArgs) -> Result<Self> {
         let environment = std::env::vars_os()
-            // What mcpmon tells its own supervisor is no setting.
-            .filter(|(key, _)| key != SUPERVISOR)
+            // What mcpmon tells its own supervisor is no setting, and a mark is its bearer's own.
+            .filter(|(key, _)| key != SUPERVISOR && key != mark::VARIABLE)
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let folder = std::env::current_dir()
@@ -108,6 +113,27 @@ impl Context {
     /// Connects to the engine that the environment means.
     pub async fn connect(&self, limit: Duration) -> Result<Docker> {
         Ok(Docker::connect(&self.environment, limit).await?)
+    }
+
+    /// Begins a session: its lease and its watchdog. `engine`: the address, and the time for one call, of the engine that
+    /// it has containers on.
+    pub fn begin(
+        &self,
+        owner: &Owner,
+        project: &str,
+        engine: Option<(Option<String>, Duration)>,
+        grace: Duration,
+    ) -> Begun {
+        Begun {
+            owner: owner.clone(),
+            environment: self.environment.clone(),
+            engine: engine.map(|(address, timeout)| guard::Engine { address, timeout }),
+            project: Some(project.to_owned()),
+            grace,
+            keep: false,
+            leave_ended: false,
+            state_folder: self.state_folder(),
+        }
     }
 
     /// The docker CLI.

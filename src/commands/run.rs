@@ -2,17 +2,18 @@
 //! server's messages and nothing else; all that people read goes to stderr.
 
 mod dependencies;
+pub mod kept;
 pub mod serve;
 
 use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use self::serve::{Kept, serve};
+use self::{kept::Kept, serve::serve};
 use super::{context::Context, unknown_target};
 use crate::{
     cli::RunArgs,
-    engine::{cli::DockerCli, docker::Docker},
+    engine::{Engine, cli::DockerCli, docker::Docker},
     error::{Error, Result},
     extension::ExtensionSet,
     model::{
@@ -28,7 +29,10 @@ use crate::{
         session::Options,
     },
     reconcile::{act::Executor, stamp::DEFAULT_GRACE, swap},
-    session,
+    session::{
+        self,
+        guard::{Begun, Guard},
+    },
 };
 
 /// Stands between a client and the target's server until the client leaves; gives the exit code.
@@ -80,8 +84,12 @@ impl Run<'_> {
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
         let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
+        let where_to = (Some(engine.info().address), settings.session.docker_timeout);
+        let begun = context.begin(&owner, &settings.project.name, Some(where_to), run.spec.stop_grace_period);
+        let guard = Guard::begin(Begun { keep: !settings.session.cleanup, ..begun });
+        let labels = settings.session.labels.clone();
         let executor: Executor<Docker, DockerCli> =
-            Executor::new(engine, context.docker_cli(), owner, settings.session.labels.clone(), reporter.clone());
+            Executor::new(engine, context.docker_cli(), owner, guard.clone(), labels, reporter.clone());
         let executor = Arc::new(executor);
         let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
@@ -102,7 +110,7 @@ impl Run<'_> {
         };
         let extensions = self.extensions(session);
         let kept = Kept::new(history, &settings.project.name, session);
-        serve(&target.name, kept, options, launcher, extensions, reports, outside, before_the_end).await
+        serve(&target.name, kept, options, launcher, extensions, reports, outside, before_the_end, &guard).await
     }
 
     /// A session with a plain command, the first one started by this launcher.
@@ -111,7 +119,9 @@ impl Run<'_> {
         let (reporter, reports) = Reporter::channel();
         let reporter = reporter.keeping(history.clone());
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
-        let session = Uuid::new_v4();
+        let owner = session::new();
+        let session = owner.session;
+        let guard = Guard::begin(self.context.begin(&owner, &self.settings.project.name, None, DEFAULT_GRACE));
         let options = self.options(session, order, DEFAULT_GRACE);
         let launcher = Arc::new(Processes::new(first, DEFAULT_GRACE));
         let files = self.files(reporter.clone()).await?;
@@ -129,7 +139,7 @@ impl Run<'_> {
             })
         };
         let kept = Kept::new(history, &self.settings.project.name, session);
-        serve(&target.name, kept, options, launcher, self.extensions(session), reports, outside, async {}).await
+        serve(&target.name, kept, options, launcher, self.extensions(session), reports, outside, async {}, &guard).await
     }
 
     async fn files(&self, reporter: Reporter) -> Result<Files> {

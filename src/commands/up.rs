@@ -11,7 +11,7 @@ use crate::{
     cli::UpArgs,
     engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
     error::{Error, Kind, Result},
-    model::{Lease, Owner, Settings, settings::OnExit},
+    model::{Owner, Settings},
     output::{
         Event, Reporter,
         show::{Options as ShowOptions, show},
@@ -20,12 +20,13 @@ use crate::{
     reconcile::{
         act::Executor,
         observe::owners,
+        stamp,
         supervise::{Load, Options, Supervisor},
         teardown::end_session,
     },
     session::{
         self,
-        lease::LeaseFile,
+        guard::{Begun, Guard},
         signals::{Ending, Signals},
     },
 };
@@ -118,11 +119,12 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });
     }
-    let lease = Lease::new(&owner, Some(&engine.info().address), Some(&settings.project.name));
-    let _lease = LeaseFile::write_anywhere(&lease);
+    let where_to = (Some(engine.info().address), settings.session.docker_timeout);
+    let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
+    let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
     let labels = settings.session.labels.clone();
     let executor: Executor<Docker, DockerCli> =
-        Executor::new(engine, context.docker_cli(), owner, labels, reporter.clone());
+        Executor::new(engine, context.docker_cli(), owner, guard, labels, reporter.clone());
     let executor = Arc::new(executor);
     let options = Options {
         targets: args.targets.clone(),
@@ -136,6 +138,8 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
     let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load).await?;
 
+    // From the first container on somebody removes it, however this process ends.
+    executor.guard.ready().await;
     let ending = tokio::select! {
         ending = supervisor.run(&mut signals) => ending,
         () = unread.cancelled() => Ending { name: "the output was closed", number: SIGPIPE },
@@ -156,6 +160,9 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let result = leave(&executor, &settings, &hurry).await;
     supervisor.finish_logs(LAST_LOGS).await;
     listen.abort();
+    if result.is_ok() {
+        executor.guard.end();
+    }
     result.map(|()| ending)
 }
 
@@ -163,13 +170,15 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
 async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurry: &CancellationToken) -> Result<()> {
     let reporter = &executor.reporter;
     let session = executor.owner.session;
-    if settings.reconcile.on_exit == OnExit::Keep || !settings.session.cleanup {
-        let left = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?.len();
+    let adopted = executor.guard.adopted();
+    if settings.leaves_containers() {
+        let made = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?;
+        let left = made.len() + adopted.len();
         reporter.report(Event::Stopped { removed: 0, left });
         return Ok(());
     }
     let is_dead = |labels: &_| session::known().is_dead(labels);
-    let ended = end_session(&executor.engine, session, &settings.project, is_dead, hurry, reporter).await;
+    let ended = end_session(&executor.engine, (session, &adopted), &settings.project, is_dead, hurry, reporter).await;
     let removed = ended.map_err(|error: EngineError| {
         Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
     })?;

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{EngineError, EngineResult, Images, connect, docker};
-use crate::model::target::Build;
+use crate::{model::target::Build, session::mark};
 
 /// How many of the last lines an error keeps.
 const KEPT_LINES: usize = 30;
@@ -61,6 +61,7 @@ impl DockerCli {
         let mut command = Command::new(self.program()?);
         command.args(arguments).env_clear().envs(&self.environment).envs(more);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        mark::put(command.as_std_mut(), mark::Kind::Tool);
         let cannot = |error: io::Error| EngineError::Command {
             message: format!("docker can't be run: {error}"),
             output: vec![],

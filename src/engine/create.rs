@@ -117,7 +117,8 @@ fn host_config(
     }
 }
 
-fn endpoint(network: &str, attachment: &NetworkAttachment, alias: &str) -> EndpointSettings {
+/// The API's words for a place on a network. `alias`: one more besides those of the attachment.
+pub fn endpoint(network: &str, attachment: &NetworkAttachment, alias: &str) -> EndpointSettings {
     let mut aliases: Vec<String> = Vec::new();
     if !NETWORKS_WITHOUT_ALIASES.contains(&network) {
         aliases.push(alias.to_owned());

@@ -10,11 +10,12 @@ use std::{
 use self::open::ApiVersion;
 use super::{
     Attached, ContainerDetails, CreateContainer, Engine, EngineEvent, EngineInfo, EngineResult, EngineStream, LogChunk,
-    LogOptions, connect,
+    LogOptions, connect, create,
 };
 use crate::model::{
     Labels, ObservedContainer,
     observed::{ObservedImage, ObservedResource},
+    spec::NetworkAttachment,
     target::{NetworkSpec, VolumeSpec},
 };
 
@@ -22,6 +23,7 @@ mod answers;
 mod containers;
 mod errors;
 mod inherited;
+mod membership;
 mod open;
 mod resources;
 mod streams;
@@ -144,6 +146,20 @@ impl Engine for Docker {
         labels: &BTreeMap<String, String>,
     ) -> EngineResult<()> {
         self.make_network(name, spec, labels).await
+    }
+
+    async fn leave_network(&self, id: &str, network: &str) -> EngineResult<()> {
+        self.disconnect_network(id, network).await
+    }
+
+    async fn join_network(
+        &self,
+        id: &str,
+        network: &str,
+        attachment: &NetworkAttachment,
+        alias: &str,
+    ) -> EngineResult<()> {
+        self.connect_network(id, network, create::endpoint(network, attachment, alias)).await
     }
 
     async fn remove_network(&self, name: &str) -> EngineResult<()> {

@@ -19,6 +19,13 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
+impl Settings {
+    /// Whether `up` leaves its containers when it ends.
+    pub fn leaves_containers(&self) -> bool {
+        self.reconcile.on_exit == OnExit::Keep || !self.session.cleanup
+    }
+}
+
 /// `[reconcile]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReconcileSettings {

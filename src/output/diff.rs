@@ -36,7 +36,7 @@ const ONE_LINE: usize = 100;
 pub struct Summary {
     /// Made.
     pub create: usize,
-    /// Changed without being replaced: started, unpaused, renamed, image refreshed.
+    /// Changed without being replaced: started, adopted, unpaused, renamed, image refreshed.
     pub change: usize,
     /// Replaced.
     pub replace: usize,
@@ -59,9 +59,11 @@ impl Summary {
                 Step::Make | Step::Create { .. } => &mut summary.create,
                 Step::Replace { .. } => &mut summary.replace,
                 Step::Remove { .. } => &mut summary.remove,
-                Step::RefreshImage { .. } | Step::Start { .. } | Step::Unpause { .. } | Step::Rename { .. } => {
-                    &mut summary.change
-                }
+                Step::RefreshImage { .. }
+                | Step::Start { .. }
+                | Step::Adopt { .. }
+                | Step::Unpause { .. }
+                | Step::Rename { .. } => &mut summary.change,
             } += 1;
         }
         summary
@@ -172,6 +174,7 @@ fn verb(change: &Change) -> String {
         Step::Create { image: first } => format!("{}create", image(first)),
         Step::Start { .. } => "start".into(),
         Step::Replace { image: first, .. } => format!("{}replace", image(first)),
+        Step::Adopt { .. } => "adopt".into(),
         Step::Unpause { .. } => "unpause".into(),
         Step::Rename { name, .. } => format!("rename to {name}"),
         Step::Remove { containers } if containers.len() > 1 => format!("remove {} containers", containers.len()),

@@ -251,6 +251,8 @@ pub enum ActionKind {
     Restart,
     /// Build, then replace, because files changed.
     Rebuild,
+    /// Take over a container of a dead session, as it is.
+    Adopt,
     /// Go on after a pause from outside.
     Unpause,
     /// Give a container its name back.
@@ -274,6 +276,7 @@ impl ActionKind {
             Self::Replace => "replacing",
             Self::Restart => "restarting",
             Self::Rebuild => "rebuilding",
+            Self::Adopt => "adopting",
             Self::Unpause => "unpausing",
             Self::Rename => "renaming",
             Self::Remove => "removing",
@@ -294,6 +297,7 @@ impl ActionKind {
             Self::Replace => "replaced",
             Self::Restart => "restarted",
             Self::Rebuild => "rebuilt",
+            Self::Adopt => "adopted",
             Self::Unpause => "unpaused",
             Self::Rename => "renamed",
             Self::Remove => "removed",

@@ -324,7 +324,14 @@ impl<'a> View<'a> {
                     "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
                 ));
             }
-            Ownership::Dead { reason } => return replace(reason.clone(), Vec::new()),
+            Ownership::Dead { reason, adoptable } => {
+                let same_image =
+                    self.observed.images.get(&run.spec.image).is_none_or(|image| image.id == container.image_id);
+                if *adoptable && same_image && container.labels.config_hash() == Some(hash) {
+                    return Ok((Step::Adopt { container: id }, reason.clone()));
+                }
+                return replace(reason.clone(), Vec::new());
+            }
             Ownership::Remote { host } => {
                 return Err(format!(
                     "container {} belongs to a session on {host}: end it there, or remove the container",

@@ -50,6 +50,7 @@ fn text(plan: &Plan) -> String {
                 Step::Start { container } => format!("start {container}"),
                 Step::Replace { container, image: None, .. } => format!("replace {container}"),
                 Step::Replace { container, image: Some(image), .. } => format!("{image:?}, replace {container}"),
+                Step::Adopt { container } => format!("adopt {container}"),
                 Step::Unpause { container } => format!("unpause {container}"),
                 Step::Rename { container, name } => format!("rename {container} to {name}"),
                 Step::Remove { containers } => format!("remove {}", containers.join(" ")),
@@ -272,7 +273,30 @@ fn one_target() {
         (
             "owner dead",
             |_, _, s| {
-                s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into() });
+                s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: true });
+            },
+            "a: adopt id-a: dead",
+        ),
+        (
+            "owner dead, another configuration",
+            |_, o, s| {
+                o.containers[0].labels.0.insert(crate::model::labels::CONFIG_HASH.into(), "other".into());
+                s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: true });
+            },
+            "a: replace id-a: dead",
+        ),
+        (
+            "owner dead, another image",
+            |_, o, s| {
+                o.containers[0].image_id = "sha256:other".into();
+                s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: true });
+            },
+            "a: replace id-a: dead",
+        ),
+        (
+            "owner dead, made for something else",
+            |_, _, s| {
+                s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: false });
             },
             "a: replace id-a: dead",
         ),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{exit::Exit, group, hold::Hold};
+use super::{exit::Exit, group, hold::Hold, kin};
 use crate::error::{Error, Result};
 use rustix::{
     io::Errno,
@@ -17,6 +17,9 @@ use rustix::{
 /// How long a server has to end by itself after its stdin was closed. MCP names no time; the official SDKs give
 /// servers two seconds, and mcpmon must be done before they lose patience with it.
 pub const END_OF_FILE_GRACE: Duration = Duration::from_secs(1);
+
+/// What those have from SIGTERM to SIGKILL that left the server's group.
+const STRAY_GRACE: Duration = Duration::from_secs(2);
 
 /// How long the kernel has to carry out a SIGKILL. Only a process that hangs in the kernel (a dead network disk)
 /// takes longer.
@@ -38,6 +41,8 @@ struct Inner {
     /// The leader, until it was waited for. As long as it is here, its number is nobody else's.
     child: Mutex<Option<Child>>,
     exit: OnceLock<Exit>,
+    /// What it and all that it starts carry.
+    mark: Option<String>,
     /// One stop at a time; the others find it done.
     stopping: tokio::sync::Mutex<()>,
 }
@@ -64,7 +69,7 @@ pub enum Means {
 
 impl Process {
     /// Takes over a child that leads a group of its own; it is killed when that fails.
-    pub(super) fn new(mut child: Child) -> io::Result<Self> {
+    pub(super) fn new(mut child: Child, mark: Option<String>) -> io::Result<Self> {
         let hold = || -> io::Result<(Pid, Hold)> {
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
             Ok((pid, Hold::open(pid)?.ok_or(io::ErrorKind::NotFound)?))
@@ -73,7 +78,7 @@ impl Process {
             Ok((pid, leader)) => {
                 let (child, exit) = (Mutex::new(Some(child)), OnceLock::new());
                 Ok(Self {
-                    inner: Arc::new(Inner { pid, leader, child, exit, stopping: tokio::sync::Mutex::default() }),
+                    inner: Arc::new(Inner { pid, leader, child, exit, mark, stopping: tokio::sync::Mutex::default() }),
                 })
             }
             Err(error) => {
@@ -146,11 +151,21 @@ impl Process {
             inner.signal(Means::Kill).map_err(|error| self.left(error))?;
             let gone = group::ended(inner.pid, KILL_LIMIT).await;
             if gone.map_err(|error| self.failed("can't be looked for in /proc", error))? {
+                self.end_strays(means).await;
                 let exit = inner.reap().map_err(|error| self.failed("did not tell how it ended", error))?;
                 return Ok(Stopped { exit, means });
             }
         }
         Err(self.left(io::Error::other(format!("still there {} s after SIGKILL", KILL_LIMIT.as_secs()))))
+    }
+
+    /// Ends those that left the group.
+    async fn end_strays(&self, means: Means) {
+        let Some(mark) = &self.inner.mark else { return };
+        let grace = if means == Means::Kill { Duration::ZERO } else { STRAY_GRACE };
+        if !kin::end(mark, Duration::ZERO, grace).await {
+            tracing::warn!("a process that the server {} started could not be ended", self.pid());
+        }
     }
 
     fn left(&self, error: io::Error) -> Error {

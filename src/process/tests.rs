@@ -130,6 +130,20 @@ async fn children_that_outlive_their_parent_are_ended_too() {
 }
 
 #[tokio::test]
+async fn who_left_the_group_is_ended_too() {
+    crate::session::mark::begin(&crate::session::new());
+    let Running { stdin, stdout, stderr: _stderr, process } =
+        shell("setsid sh -c 'trap \"\" TERM; echo $$; sleep 1000; sleep 1000' & read line");
+    let daemon = pid(&mut lines(stdout)).await;
+    let group = fs::read_to_string(format!("/proc/{daemon}/stat")).expect("alive");
+    let group = group.rsplit_once(')').expect("stat").1.split_ascii_whitespace().nth(2).map(str::to_owned);
+    assert_eq!(group, Some(daemon.to_string()), "in a group of its own");
+    drop(stdin);
+    stopped(&process, GRACE).await;
+    assert!(!is_alive(daemon));
+}
+
+#[tokio::test]
 async fn a_suspended_one_ends_as_well() {
     let Running { stdin, stdout, stderr: _stderr, process } = shell("echo ready; kill -STOP $$; sleep 1000");
     assert_eq!(line(&mut lines(stdout)).await, "ready");

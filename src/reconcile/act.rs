@@ -11,9 +11,11 @@ use super::{
 };
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images},
-    model::{Owner, Project, RunTarget, Target, TargetKind, target::UpdateOrder},
+    model::{Owner, Project, RunTarget, Target, TargetKind, labels::ON_EXIT, target::UpdateOrder},
+    orphan::KEEP,
     output::{ActionKind, Event, Reporter, follow::tail},
     plan::{Change, ImageAction, Step, Subject, container_name},
+    session::guard::Guard,
 };
 
 /// Actions at once. Measured, create and start of 50 on a bridge network by bare API: 4 at once 11 s, 8: 7.6–8.7 s,
@@ -33,6 +35,8 @@ pub struct Executor<E, I> {
     pub images: I,
     /// The session that owns what is made.
     pub owner: Owner,
+    /// Its lease and watchdog: what it takes over is its own by them.
+    pub guard: Guard,
     /// Labels that every container gets besides (`MCPMON_DOCKER_LABELS`).
     pub labels: BTreeMap<String, String>,
     /// Who is told.
@@ -107,12 +111,20 @@ impl From<EngineError> for Failure {
 
 impl<E: Engine, I: Images> Executor<E, I> {
     /// Ready to work.
-    pub fn new(engine: E, images: I, owner: Owner, labels: BTreeMap<String, String>, reporter: Reporter) -> Self {
+    pub fn new(
+        engine: E,
+        images: I,
+        owner: Owner,
+        guard: Guard,
+        labels: BTreeMap<String, String>,
+        reporter: Reporter,
+    ) -> Self {
         let (nudges, _) = broadcast::channel(256);
         Self {
             engine,
             images,
             owner,
+            guard,
             labels,
             reporter,
             nudges,
@@ -199,6 +211,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 }
                 self.swap(project, target, run, container, false).await
             }
+            Step::Adopt { container } => {
+                self.guard.adopt(container);
+                Ok(Done::Finished)
+            }
             Step::Unpause { container } => {
                 self.engine.unpause(container).await?;
                 Ok(Done::Finished)
@@ -274,7 +290,10 @@ impl<E: Engine, I: Images> Executor<E, I> {
         run: &RunTarget,
         name: &str,
     ) -> Result<String, Failure> {
-        let labels = stamp::container(&self.owner, project, &target.name, run, &self.labels);
+        let mut labels = stamp::container(&self.owner, project, &target.name, run, &self.labels);
+        if self.guard.keeps() {
+            labels.insert(ON_EXIT.to_owned(), KEEP.to_owned());
+        }
         // Whoever attaches may leave and come back.
         let stdin_once = false;
         let container = CreateContainer { name, spec: &run.spec, alias: &target.name, labels: &labels, stdin_once };

@@ -100,7 +100,12 @@ pub fn owners(observed: &Observed, me: Option<&Owner>, known: &Known) -> BTreeMa
         match known.judge(container) {
             Verdict::Owned { .. } if me.is_none() => Ownership::Mine,
             Verdict::Owned { pid } => Ownership::Living { pid },
-            Verdict::Orphan(reason) | Verdict::Kept { reason, .. } => Ownership::Dead { reason: reason.to_string() },
+            // `up` takes over what `up` made, a stdio session what such a one made for its server.
+            Verdict::Orphan(reason) | Verdict::Kept { reason, .. } => Ownership::Dead {
+                reason: reason.to_string(),
+                adoptable: container.labels.role() == me.and_then(|me| me.role)
+                    && container.labels.role() != Some(STDIO),
+            },
             Verdict::Remote { place } => Ownership::Remote { host: place },
             // It carries the project's label but not mcpmon's mark: somebody else's, never touched.
             Verdict::NotManaged => {

@@ -5,6 +5,8 @@
 //! the new one starts; if it does not become ready, it is removed and the old one is started again.
 //! Where the same was made before (a file was saved, the image and the configuration are as they were) it is made
 //! while the old one stops: that takes the engine as long as a tenth of the whole swap.
+//! And where the old one has no time to end by itself (`stop_grace_period` zero), it is first taken off its networks,
+//! which frees its ports, and what the engine then does at its death goes on while the new one starts: another tenth.
 //!
 //! Where a health check or an MCP answer tells that the new one is good, the old one is removed at
 //! once. Where nothing but time can tell, the old one is kept, stopped, for `monitor`: the loop puts
@@ -15,7 +17,7 @@ use super::{
     ready::{Evidence, evidence},
 };
 use crate::{
-    engine::{Engine, Images},
+    engine::{Engine, EngineResult, Images},
     model::{
         Project, RunTarget, Target,
         target::{UpdateConfig, UpdateOrder},
@@ -53,22 +55,31 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let grace = run.spec.stop_grace_period;
         let evidence = evidence(target, run);
 
+        // Only where it is the same again: the way back puts the old one on the networks that the new one has.
+        let at_once = order == UpdateOrder::StopFirst && again && grace.is_zero() && !run.spec.networks.is_empty();
+
         let create = self.create(project, target, run, &passing);
-        let stop = self.engine.stop(old, grace);
-        let (new, stopped) = match order {
+        let make_room =
+            async { if at_once { self.leave_networks(old, run).await } else { self.engine.stop(old, grace).await } };
+        let (new, room) = match order {
             UpdateOrder::StartFirst => (create.await?, Ok(())),
-            UpdateOrder::StopFirst if again => match tokio::join!(create, stop) {
-                (Ok(new), stopped) => (new, stopped),
-                (Err(failure), _) => return Err(self.go_back(old, failure).await),
+            UpdateOrder::StopFirst if again => match tokio::join!(create, make_room) {
+                (Ok(new), room) => (new, room),
+                (Err(failure), _) => return Err(self.go_back(target, run, old, at_once, failure).await),
             },
-            UpdateOrder::StopFirst => (create.await?, stop.await),
+            UpdateOrder::StopFirst => (create.await?, make_room.await),
         };
         let attempt = async {
-            stopped?;
+            room?;
             if self.ending.is_cancelled() {
                 return Err(Failure::new("the session ends"));
             }
-            self.engine.start(&new).await?;
+            if at_once {
+                // The signal is the first thing of the one call, the new one's program the last of the other.
+                tokio::try_join!(self.engine.kill(old), self.engine.start(&new))?;
+            } else {
+                self.engine.start(&new).await?;
+            }
             self.ready(&new, evidence, target.update.monitor).await
         };
         if let Err(failure) = attempt.await
@@ -77,7 +88,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             let failure = self.undo(&new, failure).await;
             return Err(match order {
                 UpdateOrder::StartFirst => failure,
-                UpdateOrder::StopFirst => self.go_back(old, failure).await,
+                UpdateOrder::StopFirst => self.go_back(target, run, old, at_once, failure).await,
             });
         }
 
@@ -99,12 +110,29 @@ impl<E: Engine, I: Images> Executor<E, I> {
         Ok(Done::Swapped { container: new, order, spare })
     }
 
-    /// Starts the old container again after the swap failed, unless the session ends.
-    async fn go_back(&self, old: &str, failure: Failure) -> Failure {
+    /// Frees the ports of a container that runs.
+    async fn leave_networks(&self, container: &str, run: &RunTarget) -> EngineResult<()> {
+        for network in run.spec.networks.keys() {
+            self.engine.leave_network(container, network).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the old container again after the swap failed, unless the session ends. `off`: it was taken off its
+    /// networks.
+    async fn go_back(&self, target: &Target, run: &RunTarget, old: &str, off: bool, failure: Failure) -> Failure {
         if self.ending.is_cancelled() {
             return failure;
         }
-        match self.engine.start(old).await {
+        let back = async {
+            for (network, attachment) in run.spec.networks.iter().filter(|_| off) {
+                // It may have been taken off some of them only.
+                self.engine.leave_network(old, network).await?;
+                self.engine.join_network(old, network, attachment, &target.name).await?;
+            }
+            self.engine.start(old).await
+        };
+        match back.await {
             Ok(()) => failure,
             Err(error) => {
                 Failure::new(format!("{}; the old container could not be started again: {error}", failure.message))

@@ -2,7 +2,7 @@
 //! Dependents end before what they depend on. Used at the end of a session, by `down`, and by `cleanup`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, EngineError},
     model::{
         Labels, ObservedContainer, Project, State,
-        labels::{PROJECT, SESSION},
+        labels::{MANAGED, PROJECT, SESSION},
     },
     output::{ActionKind, Event, Reporter, event::millis},
     plan::dependency_order,
@@ -149,17 +149,17 @@ pub fn longest_grace(containers: &[ObservedContainer]) -> Duration {
 /// Stops and removes everything that a session made, and tells how it goes. Looks again until
 /// nothing is left: what was just being made when the session ended is found by its label.
 ///
-/// `is_dead`: the session of these labels is dead. What a dead session made and this one used (a
+/// `adopted`: ids of containers that it took over. `is_dead`: the session of these labels is dead. What a dead session made and this one used (a
 /// network can't change hands) goes with it.
 pub async fn end_session<E: Engine>(
     engine: &E,
-    session: uuid::Uuid,
+    (session, adopted): (uuid::Uuid, &BTreeSet<String>),
     project: &Project,
     is_dead: impl Fn(&Labels) -> bool,
     hurry: &CancellationToken,
     reporter: &Reporter,
 ) -> Result<Removed, EngineError> {
-    let all = end_containers(engine, session, Some(project), hurry, reporter).await?;
+    let all = end_containers(engine, (session, adopted), Some(project), hurry, reporter).await?;
     let session = session.to_string();
     let networks = engine.networks((PROJECT, &project.name)).await?;
     // Another session of the project may use them still: the last one takes them.
@@ -177,10 +177,10 @@ pub async fn end_session<E: Engine>(
     Ok(all)
 }
 
-/// Stops and removes every container that a session made. Looks again until nothing is left.
+/// Stops and removes every container that a session made or took over. Looks again until nothing is left.
 pub async fn end_containers<E: Engine>(
     engine: &E,
-    session: uuid::Uuid,
+    (session, adopted): (uuid::Uuid, &BTreeSet<String>),
     project: Option<&Project>,
     hurry: &CancellationToken,
     reporter: &Reporter,
@@ -188,7 +188,11 @@ pub async fn end_containers<E: Engine>(
     let session = session.to_string();
     let mut all = Removed::default();
     for _ in 0..3 {
-        let left = engine.list(&[(SESSION, Some(&session))]).await?;
+        let mut left = engine.list(&[(SESSION, Some(&session))]).await?;
+        if !adopted.is_empty() {
+            let all = engine.list(&[(MANAGED, Some("true"))]).await?;
+            left.extend(all.into_iter().filter(|container| adopted.contains(&container.id)));
+        }
         let left: Vec<_> = left.into_iter().filter(|container| container.labels.managed()).collect();
         if left.is_empty() {
             all.failed.clear();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use mcpmon::{model::labels, session::host};
 
 use crate::{
-    project::{Project, Ran},
+    project::{Project, Ran, kill_with_watchdog},
     support::{IMAGE, docker},
 };
 
@@ -226,6 +226,7 @@ fn what_a_killed_session_left_is_an_orphan_with_its_network() {
     // While it lives, it is not.
     let alive = project.run(&["cleanup", "--dry-run"]);
     assert!(!alive.out.contains(&project.name), "{alive:?}");
+    kill_with_watchdog(up.pid());
     drop(up);
     let dead = project.run(&["cleanup", "--dry-run"]);
     assert!(dead.out.contains(&project.container("api")), "{dead:?}");

@@ -1,12 +1,10 @@
 //! `mcpmon up -d` and what one does with it: `ps`, `logs`, `restart`, `down`; and that there is one keeper at a time.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use crate::{
-    project::{Project, processes_in},
-    support::{DEADLINE, IMAGE, docker},
+    project::{Project, kill_with_watchdog, processes_in},
+    support::{IMAGE, docker, until},
 };
 
 fn target(name: &str, command: &str, more: &str) -> String {
@@ -22,16 +20,6 @@ fn idle(name: &str) -> String {
 /// Supervisors in the project's folder.
 fn keepers(project: &Project) -> Vec<u32> {
     processes_in(&project.path("").canonicalize().expect("a folder"))
-}
-
-/// Looks until it is so. What is looked at has no event that a test could wait for.
-#[track_caller]
-fn until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !so() {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]
@@ -127,12 +115,9 @@ fn volumes_stay_until_they_are_asked_for() {
 }
 
 /// Waits until a killed process has ended: the signal's sender does not.
+#[track_caller]
 fn ended(pid: u32) {
-    let deadline = std::time::Instant::now() + DEADLINE;
-    while mcpmon::session::process::start_time(pid).is_some() {
-        assert!(std::time::Instant::now() < deadline, "process {pid} did not end");
-        std::thread::yield_now();
-    }
+    until(&format!("process {pid} ended"), || mcpmon::session::process::start_time(pid).is_none());
 }
 
 #[test]
@@ -144,9 +129,7 @@ fn what_is_in_the_way_of_down_is_removed_too() {
     );
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
-    assert!(
-        std::process::Command::new("kill").args(["-9", &keeper.to_string()]).status().expect("kill runs").success()
-    );
+    kill_with_watchdog(keeper);
     ended(keeper);
     let ps = project.run(&["ps", "--format", "json"]).json();
     assert_eq!(ps[0]["owner"]["state"], "dead", "{ps:#}");

@@ -1,6 +1,10 @@
 //! `mcpmon plan`: reads like a diff, says so by its exit code, and provably writes nothing.
 
-use crate::{project::Project, support::docker, wire::Wire};
+use crate::{
+    project::{Project, kill_with_watchdog},
+    support::docker,
+    wire::Wire,
+};
 
 const BEFORE: &str = r#"
 [targets.api]
@@ -199,15 +203,16 @@ fn a_plan_tells_of_drift_and_of_dead_owners() {
     Plan: 1 to create, 3 to change.
     ");
     // Dead with its session.
+    kill_with_watchdog(pid);
     drop(up);
     let plan = project.run(&["plan"]);
     insta::assert_snapshot!(shown(&project, &plan.out).replace(&pid.to_string(), "PID"), @r"
     + gone  create: there is none
-    ~ paused  replace: its owner, pid PID, is dead
-    ~ renamed  replace: its owner, pid PID, is dead
-    ~ stopped  replace: its owner, pid PID, is dead
+    ~ paused  adopt: its owner, pid PID, is dead
+    ~ renamed  adopt: its owner, pid PID, is dead
+    ~ stopped  adopt: its owner, pid PID, is dead
 
-    Plan: 1 to create, 3 to replace.
+    Plan: 1 to create, 3 to change.
     ");
 }
 

@@ -201,7 +201,36 @@ impl Drop for Project {
     }
 }
 
-/// Processes of the tested binary whose current folder is that one.
+/// Sends a signal by its name.
+#[track_caller]
+pub(crate) fn kill(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).output();
+    assert!(sent.is_ok_and(|sent| sent.status.success()), "{signal} to pid {pid}");
+}
+
+/// What a watchdog calls itself.
+const WATCHDOG: &str = "mcpmon-watchdog";
+
+fn is_watchdog(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == WATCHDOG)
+}
+
+/// The watchdog of a session.
+pub(crate) fn watchdog_of(session: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{session}/task/{session}/children")).ok()?;
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid| is_watchdog(*pid))
+}
+
+/// Kills a session and its watchdog, so that nobody is there to remove anything: as when the machine goes down.
+#[track_caller]
+pub(crate) fn kill_with_watchdog(session: u32) {
+    // Stopped, it can't notice.
+    kill(session, "STOP");
+    kill(watchdog_of(session).expect("a watchdog"), "KILL");
+    kill(session, "KILL");
+}
+
+/// Processes of the tested binary whose current folder is that one, without watchdogs.
 pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
     let program = Path::new(env!("CARGO_BIN_EXE_mcpmon"));
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -209,7 +238,7 @@ pub(crate) fn processes_in(folder: &Path) -> Vec<u32> {
     processes
         .filter(|process| {
             let link = |name: &str| fs::read_link(format!("/proc/{process}/{name}")).unwrap_or_default();
-            link("exe") == program && link("cwd") == folder
+            link("exe") == program && link("cwd") == folder && !is_watchdog(*process)
         })
         .collect()
 }

@@ -1,7 +1,10 @@
 //! A saved file becomes the running server: what causes a reload and what doesn't, which container moves first,
 //! and that a bad save never takes a working server down.
 
-use std::fs;
+use std::{
+    fs,
+    io::{Read, Write},
+};
 
 use serde_json::Value;
 
@@ -143,6 +146,64 @@ fn when_the_same_can_not_be_made_again_the_old_one_goes_on() {
     assert!(failed.text("error").to_lowercase().contains("no such image"), "{}", failed.event);
     let now = project.inspect("api");
     assert_eq!((&now["Id"], &now["State"]["Status"]), (&old["Id"], &"running".into()));
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+/// With no time to end by itself the old one is taken off its network first, so that the new one can start while it dies.
+#[test]
+fn a_port_moves_at_once_where_the_old_one_has_no_grace_and_comes_back_with_it() {
+    let project = Project::new("atonce");
+    project.write("content/greeting.txt", "hello\n");
+    project.write("content/good", "");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    project.config(&format!(
+        "watch = {{ delay = \"20ms\", ignore = [\"**/good\"] }}\n[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\n\
+         command = [\"http\", \"--greeting\", \"/content/greeting.txt\"]\nvolumes = [\"./content:/content:ro\"]\n\
+         ports = [\"127.0.0.1:{port}:3000\"]\nstop_grace_period = \"0s\"\nnetworks = {{ inner = {{ aliases = [\"other\"] }} }}\n\
+         healthcheck = {{ test = [\"CMD\", \"/mcp-server\", \"exists\", \"/content/good\"], interval = \"100ms\", retries = 2 }}\n\
+         [networks.inner]\n"
+    ));
+    let mut up = project.settled();
+    let answers = || {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).expect("a limit");
+        (&stream).write_all(b"GET /healthz HTTP/1.0\r\n\r\n").expect("asked");
+        let mut answer = String::new();
+        (&stream).read_to_string(&mut answer).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    };
+    answers();
+    let old = project.id("api");
+    let mut log = project.watch_engine();
+    project.write("content/greeting.txt", "good day\n");
+    let reloaded = outcome(&mut up);
+    assert_eq!((&reloaded["event"], &reloaded["order"]), (&"reloaded".into(), &"stop-first".into()), "{reloaded}");
+    let happened = log.until_now();
+    assert!(place(&happened, "container kill", 0) < place(&happened, "container start", 0), "{happened:#?}");
+    let second = project.inspect("api");
+    assert_ne!(second["Id"], old.as_str());
+    answers();
+    // The new one is no good: the old one is started again, and is where it was.
+    fs::remove_file(project.path("content/good")).expect("it is there");
+    project.write("content/greeting.txt", "good evening\n");
+    let failed = up.wait("reload_failed", "api");
+    assert!(failed.text("error").starts_with("its health check says unhealthy"), "{}", failed.event);
+    let back = project.inspect("api");
+    assert_eq!((&back["Id"], &back["State"]["Status"]), (&second["Id"], &"running".into()));
+    answers();
+    let aliases = |container: &Value| {
+        let networks = container["NetworkSettings"]["Networks"].as_object().expect("networks");
+        let (name, network) = networks.iter().next().expect("a network");
+        let short = &container["Id"].as_str().expect("an id")[..12];
+        let mut aliases: Vec<String> = serde_json::from_value(network["Aliases"].clone()).expect("aliases");
+        aliases.retain(|alias| alias != short);
+        aliases.sort();
+        (networks.len(), name.clone(), aliases)
+    };
+    assert_eq!(aliases(&back), aliases(&second));
+    // And nothing about it is to be put right.
+    project.write("content/good", "");
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     client::Client,
-    project::Project,
+    project::{Project, kill_with_watchdog},
     stdio::{greeter, greeting, server, servers},
     stdio_trouble::server_binary,
     support::{DEADLINE, IMAGE, inspected},
@@ -47,7 +47,7 @@ fn a_killed_mcpmons_server_is_cleaned_up_and_a_living_ones_is_not() {
     let mut lives = Client::of_target(&project, "api");
     let kept = server(&project);
     let mut dies = Client::of_target(&project, "api");
-    dies.signal("KILL");
+    kill_with_watchdog(dies.pid());
     dies.end();
     assert_eq!(servers(&project).len(), 2, "what nobody could remove");
     let cleanup = project.run(&["cleanup", "--force"]);
@@ -57,7 +57,7 @@ fn a_killed_mcpmons_server_is_cleaned_up_and_a_living_ones_is_not() {
     // The next session does the same without being asked.
     let mut dies = Client::of_target(&project, "api");
     let orphan = servers(&project).into_iter().find(|server| *server != kept).expect("its server");
-    dies.signal("KILL");
+    kill_with_watchdog(dies.pid());
     dies.end();
     let next = Client::of_target(&project, "api");
     let deadline = Instant::now() + DEADLINE;

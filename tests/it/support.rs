@@ -8,7 +8,7 @@ use std::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::StreamExt;
@@ -182,4 +182,14 @@ pub(crate) fn inspected(id: &str) -> serde_json::Value {
     assert!(output.status.success(), "docker inspect {id}: {}", String::from_utf8_lossy(&output.stderr));
     let mut found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     found.pop().expect("one container")
+}
+
+/// Looks until it is so. What is looked at has no event that a test could wait for.
+#[track_caller]
+pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !so() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

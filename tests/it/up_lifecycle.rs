@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use mcpmon::model::labels;
 
-use crate::{project::Project, support::docker};
+use crate::{
+    project::{Project, kill_with_watchdog},
+    support::docker,
+};
 
 /// One target that waits to be told to end.
 const IDLE: &str = r#"
@@ -135,9 +138,11 @@ fn a_killed_mcpmon_is_followed_by_one_that_takes_its_place() {
     let first = project.settled();
     let old = project.id("api");
     let dead = first.pid();
-    first.signal("KILL");
+    kill_with_watchdog(dead);
     drop(first);
     assert_eq!(project.id("api"), old, "a killed process can't clean up");
+    // Another configuration: it can't be taken over.
+    project.config(&format!("{IDLE}environment = {{ A = \"1\" }}\n"));
     let mut up = project.up(&[]);
     let replaced = up.wait("action_started", "api");
     assert_eq!(replaced.text("action"), "replace");

@@ -1,14 +1,20 @@
 //! What a line that makes a container needs besides itself: the settings (no `mcpmon.toml` needed), the labels, and
 //! the engine that the line means.
 
-use std::{collections::BTreeMap, ffi::OsString, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::process::Command;
 
 use super::{cannot_run, stdio, warn};
 use crate::{
     commands::{context::Context, lone::Lone},
-    docker_line::{ContainerLine, Injected, label_file},
+    docker_line::{ContainerLine, Injected, Verb, label_file},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
@@ -17,7 +23,12 @@ use crate::{
         spec::{Mount, MountSource},
     },
     output::{Event, History, history::Subject, log},
-    session::{self, private_folder::PrivateFolder},
+    session::{
+        self,
+        guard::{Begun, Guard},
+        mark,
+        private_folder::PrivateFolder,
+    },
 };
 
 /// One run of a line.
@@ -35,6 +46,10 @@ pub(super) struct Session {
     pub(super) grace: Duration,
     /// Where what happens to it is kept.
     pub(super) history: History,
+    /// Its lease and watchdog; none for a container that is nobody's (`docker create`).
+    pub(super) guard: Option<Guard>,
+    /// Something is left that should not be: the watchdog tries again.
+    pub(super) unsettled: AtomicBool,
     injected: Injected,
     environment: BTreeMap<String, String>,
     /// Holds copies of label files.
@@ -60,8 +75,12 @@ impl Session {
         let mut labels = settings.session.labels.clone();
         labels.extend(owner.labels());
         let (label_files, folder) = label_files(context, &line)?;
+        let grace = grace.unwrap_or(default_grace);
+        let guard = (line.verb == Verb::Run).then(|| begin(context, &line, &settings, &owner, grace));
         Ok(Self {
-            grace: grace.unwrap_or(default_grace),
+            grace,
+            guard,
+            unsettled: AtomicBool::new(false),
             injected: Injected { labels, label_files, ..Injected::default() },
             history: context.history(&Subject::Kind("docker"), "docker run"),
             environment: context.environment.clone(),
@@ -101,6 +120,10 @@ impl Session {
         let argv = self.line.argv(&self.injected);
         let mut command = Command::new(self.line.program());
         command.args(argv.iter().skip(1));
+        // What is nobody's is not ended with anybody.
+        if self.guard.is_some() {
+            mark::put(command.as_std_mut(), mark::Kind::Tool);
+        }
         command
     }
 
@@ -117,6 +140,20 @@ impl Session {
             .engine_environment(&self.environment, is_root)
             .map_err(|error| Error::failed("the engine's API can't be found").caused_by(error))?;
         Ok(Docker::connect(&environment, self.settings.session.docker_timeout).await?)
+    }
+
+    /// From here on somebody removes what the line makes, however this process ends.
+    pub(super) async fn guarded(&self) {
+        if let Some(guard) = &self.guard {
+            guard.ready().await;
+        }
+    }
+
+    /// The session has ended in order, if nothing is left of it that should not be.
+    pub(super) fn end(&self) {
+        if let Some(guard) = self.guard.as_ref().filter(|_| !self.unsettled.load(Ordering::Relaxed)) {
+            guard.end();
+        }
     }
 
     /// The `--cidfile` of the line's own goes: docker refuses one that is there already, and that container is gone.
@@ -136,6 +173,19 @@ impl Session {
     pub(super) async fn containers(&self, engine: &Docker) -> Result<Vec<ObservedContainer>> {
         Ok(engine.list(&[(SESSION, Some(&self.owner.session.to_string()))]).await?)
     }
+}
+
+/// The session begins: its lease, and its watchdog, which asks the engine that the line means.
+fn begin(context: &Context, line: &ContainerLine, settings: &Settings, owner: &Owner, grace: Duration) -> Guard {
+    let begun = context.begin(owner, &settings.project.name, Some((None, settings.session.docker_timeout)), grace);
+    let environment = line.engine_environment(&context.environment, rustix::process::geteuid().is_root());
+    Guard::begin(Begun {
+        // One that can't be found has no containers of this line either.
+        environment: environment.unwrap_or_else(|_| context.environment.clone()),
+        keep: !settings.session.cleanup,
+        leave_ended: !line.remove && !stdio::is_meant(line),
+        ..begun
+    })
 }
 
 /// Gives the target the line's bind mounts, for the watcher; gives the grace period of the settings.

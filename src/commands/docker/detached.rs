@@ -40,17 +40,23 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let mut caught = catch()?;
     // Watched before it starts: what is saved while it does is a change.
     let watching = Watching::new(context, &session, Binds::All)?;
+    session.guarded().await;
     let (ran, ()) = tokio::join!(to_end(&session, &mut caught, false), watching.begin());
     let (status, asked) = ran?;
     if !status.success() {
         leave(&session, Some(status), &mut caught).await;
+        session.end();
         return Ok(exit_code(status));
     }
     let engine = session.connect().await?;
     // None: `--rm`, and it has ended already.
-    let Some(container) = session.containers(&engine).await?.pop() else { return Ok(0) };
+    let Some(container) = session.containers(&engine).await?.pop() else {
+        session.end();
+        return Ok(0);
+    };
     if let Some(signal) = asked {
         end(&session, &engine, &container, &mut caught).await?;
+        session.end();
         return Ok(signalled(signal));
     }
 
@@ -283,6 +289,7 @@ impl Follow {
                 self.session.keep(&Event::Stopping { cause: format!("the container ended{code}") });
                 self.followers.finish(LAST_LOGS).await;
                 leave(&self.session, None, caught).await;
+                self.session.end();
                 return Ok(self.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or_default());
             }
             Over::Asked(cause, code) => {
@@ -299,6 +306,7 @@ impl Follow {
             1
         };
         self.followers.finish(LAST_LOGS).await;
+        self.session.end();
         self.reporter.report(Event::Stopped { removed: 1 - left, left });
         Ok(code)
     }

@@ -1,6 +1,6 @@
 //! What is left of a line at its end is judged by its containers, never by the CLI's exit.
 
-use std::process::ExitStatus;
+use std::{process::ExitStatus, sync::atomic::Ordering};
 
 use rustix::process::Signal;
 
@@ -23,6 +23,7 @@ pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught:
         // The CLI came to its own end, and told what it knows of the container's.
         Err(_) if status.is_some_and(|status| status.code().is_some()) => return,
         Err(error) => {
+            session.unsettled.store(true, Ordering::Relaxed);
             let why = error.source.as_ref().map(|source| format!(": {source}")).unwrap_or_default();
             return warn(format!(
                 "whether a container was left behind is not known ({error}{why}); `mcpmon cleanup` looks again"
@@ -38,6 +39,7 @@ pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught:
             Ok(_) if runs => warn(format!("container {} still ran: stopped and removed", container.name)),
             Ok(_) => {}
             Err(error) => {
+                session.unsettled.store(true, Ordering::Relaxed);
                 warn(format!("container {} is left behind ({error}); `mcpmon cleanup` tries again", container.name));
             }
         }

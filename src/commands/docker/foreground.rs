@@ -42,6 +42,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     };
     let mut again = false;
     session.began();
+    session.guarded().await;
     loop {
         let mut docker = start(&session, child)?;
         if let Some(watching) = watching.as_ref().filter(|_| !again) {
@@ -58,7 +59,10 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                     "{} ended with exit code {code}; it is run again when a watched file is saved",
                     session.name
                 ));
-                let Some(reload) = mended(&mut caught, watching.as_mut()).await else { return Ok(code) };
+                let Some(reload) = mended(&mut caught, watching.as_mut()).await else {
+                    session.end();
+                    return Ok(code);
+                };
                 reload
             }
             Over::Ended(status, asked) => {
@@ -66,6 +70,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                 let code = exit_code(status);
                 let cause = asked.map_or_else(|| format!("docker ended, exit code {code}"), |_| "a signal".to_owned());
                 session.keep(&Event::Stopping { cause });
+                session.end();
                 return Ok(code);
             }
         };
@@ -73,6 +78,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         let began = std::time::Instant::now();
         if let Some(signal) = clear(&session, &mut docker, &mut caught).await? {
             session.keep(&Event::Stopping { cause: "a signal".to_owned() });
+            session.end();
             return Ok(signalled(signal));
         }
         if let Some(watching) = &mut watching {

@@ -23,11 +23,11 @@ use super::container::Session;
 use crate::{
     commands::{
         context::Context,
-        run::serve::{Kept, serve},
+        run::{kept::Kept, serve::serve},
     },
     docker_line::ContainerLine,
     engine::docker::Docker,
-    error::Result,
+    error::{Error, Result},
     extension::ExtensionSet,
     model::{Labels, Target},
     output::Reporter,
@@ -71,9 +71,10 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let surroundings = Surroundings { home: context.home(), path: OsString::new(), python_path: None };
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
     let outside = |told| files.run(told, |_| std::future::ready(()));
+    let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
     let kept = Kept::new(session.history.clone(), &settings.project.name, session.owner.session);
-    let code =
-        serve(&session.name, kept, options, Arc::clone(&launcher), extensions, reports, outside, async {}).await?;
+    let (name, launched) = (&session.name, Arc::clone(&launcher));
+    let code = serve(name, kept, options, launched, extensions, reports, outside, async {}, guard).await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 

@@ -4,15 +4,13 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
-use uuid::Uuid;
 
+use super::kept::Kept;
 use crate::{
     error::{Error, Kind, Result},
     extension::ExtensionSet,
     output::{
-        ActionKind, Event, History,
-        event::millis,
-        log,
+        ActionKind, Event, log,
         reporter::Reports,
         style::{self, Paint},
         words::Words,
@@ -20,86 +18,20 @@ use crate::{
     proxy::{
         drive::{Client, Drive, Ended, News},
         server::Launcher,
-        session::{Again, Notice, Options, Session},
+        session::{Options, Session},
     },
-    session::signals::Signals,
+    session::{guard::Guard, signals::Signals},
 };
-
-/// What a session adds to a history.
-#[derive(Debug)]
-pub struct Kept {
-    history: History,
-    project: String,
-    session: Uuid,
-    order: &'static str,
-}
-
-impl Kept {
-    /// The history of a project (or of what stands in one's place) and the session that adds to it.
-    pub fn new(history: History, project: &str, session: Uuid) -> Self {
-        Self { history, project: project.to_owned(), session, order: "" }
-    }
-
-    /// The session begins; a warning when that can't be kept.
-    fn begin(&self, name: &str) -> Option<String> {
-        self.history.add(&Event::SessionStarted {
-            project: self.project.clone(),
-            session: self.session.to_string(),
-            pid: std::process::id(),
-            targets: vec![name.to_owned()],
-        })
-    }
-
-    /// What of a session's notices is worth being kept, in the words that `up` has for it.
-    fn notice(&self, name: &str, notice: &Notice) {
-        let target = name.to_owned();
-        let order = self.order.into();
-        let failed = |error: &String| Event::ActionFailed {
-            target: name.to_owned(),
-            action: ActionKind::Start,
-            error: error.clone(),
-            hint: None,
-            log: Vec::new(),
-            retry_ms: None,
-        };
-        // The first one that can't be kept was told of.
-        let _ = match notice {
-            Notice::Reloaded { total, .. } => {
-                self.history.add(&Event::Reloaded { target, duration_ms: millis(*total), order })
-            }
-            Notice::Restarted { total } => {
-                self.history.add(&Event::ActionDone { target, action: ActionKind::Start, duration_ms: millis(*total) })
-            }
-            Notice::NotReloaded { reason, .. } => {
-                self.history.add(&Event::ReloadFailed { target, error: reason.clone(), log: Vec::new() })
-            }
-            Notice::Crashed { reason, again, .. } => {
-                let retry_ms = if let Again::In(wait) = again { millis(*wait) } else { 0 };
-                let crashed = Event::Crashed { target, exit_code: None, failures: 1, retry_ms, log: Vec::new() };
-                self.history.add_because(&crashed, reason)
-            }
-            Notice::NotStarted { reason, .. } => self.history.add(&failed(reason)),
-            _ => None,
-        };
-    }
-
-    fn end(&self, ended: &Ended) {
-        let cause = match (ended.signal, ended.well) {
-            (Some(signal), _) => signal.name,
-            (None, true) => "the client left",
-            (None, false) => "there was no server any more",
-        };
-        let _ = self.history.add(&Event::Stopping { cause: cause.to_owned() });
-    }
-}
 
 /// What is left for the servers when a client that has closed its side sends a signal as well: the official SDKs kill two
 /// seconds later, and then nobody is there to remove anything.
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Stands between this process's client and the launcher's servers until the client leaves or a signal comes; gives the
-/// exit code. `kept`: its history. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside (saved files), and is
-/// dropped at the end; `before_the_end` is done before the launcher finishes.
+/// exit code. `kept`: its history. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside
+/// (saved files), and is dropped at the end; `before_the_end` is done before the launcher finishes. `guard`: the session's,
+/// which ends with it.
+#[expect(clippy::too_many_arguments, reason = "each is one part of a session, and there are three callers")]
 pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     name: &str,
     mut kept: Kept,
@@ -109,13 +41,14 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     reports: Reports,
     outside: impl FnOnce(mpsc::UnboundedSender<News>) -> O,
     before_the_end: impl Future<Output = ()>,
+    guard: &Guard,
 ) -> Result<u8> {
     let failed = |what: &str, error: io::Error| Error::failed(format!("{what} can't be used")).caused_by(error);
     let signals = Signals::new().map_err(|error| failed("signals", error))?;
     let client = Client::of_this_process().map_err(|error| failed("stdin, stdout and stderr", error))?;
     let hurry = CancellationToken::new();
     (options.results, options.claims) = (extensions.results(), extensions.claims());
-    kept.order = if options.stop_first { "stop-first" } else { "start-first" };
+    kept.reloads(options.stop_first);
     let session = Session::new(options);
     let mut drive = Drive::new(name.to_owned(), session, client, Arc::clone(&launcher), extensions, hurry.clone());
     let told = drive.teller();
@@ -137,12 +70,17 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     if let Some(message) = cannot {
         drive.say(&format!("warning: {message}"));
     }
+    // From the first server on somebody ends it, however this process ends.
+    guard.ready().await;
     let ended = drive.run().await;
     kept.end(&ended);
     before_the_end.await;
     let finished = launcher.finish(&hurry).await;
     if let Err(error) = &finished {
         drive.say(style::error(error, Paint::stderr()).trim_end());
+    }
+    if finished.is_ok() {
+        guard.end();
     }
     drive.flush().await;
     Ok(exit_code(ended, finished.is_ok()))

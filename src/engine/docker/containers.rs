@@ -2,12 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use bollard::{
-    models::NetworkConnectRequest,
-    query_parameters::{
-        CreateContainerOptions, KillContainerOptions, RemoveContainerOptions, RenameContainerOptions,
-        RestartContainerOptions, StopContainerOptions,
-    },
+use bollard::query_parameters::{
+    CreateContainerOptions, KillContainerOptions, RemoveContainerOptions, RenameContainerOptions,
+    RestartContainerOptions, StopContainerOptions,
 };
 use tokio::time::Instant;
 
@@ -97,13 +94,7 @@ impl Docker {
             Err(error) => return Err(error),
         };
         for (network, settings) in connect {
-            let request = NetworkConnectRequest { container: id.clone(), endpoint_config: Some(settings) };
-            let connected = self
-                .call(
-                    &format!("connecting container {name} to network {network}"),
-                    self.client().connect_network(&network, request),
-                )
-                .await;
+            let connected = self.connect_network(&id, &network, settings).await;
             if let Err(error) = connected {
                 if let Err(left) = self.remove_container(&id).await {
                     tracing::warn!("container {name} could not be removed after a failed connection: {left}");

@@ -131,8 +131,8 @@ impl<E: Engine, I: Images> Launcher for Containers<E, I> {
         let wanted = lock(&self.wanted).clone();
         let project = &wanted.settings.project;
         let (session, reporter) = (self.owner.session, &self.executor.reporter);
-        let is_dead = self.made.is_dead();
-        let ended = end_session(self.engine(), session, project, &*is_dead, hurry, reporter).await;
+        let (is_dead, adopted) = (self.made.is_dead(), self.executor.guard.adopted());
+        let ended = end_session(self.engine(), (session, &adopted), project, &*is_dead, hurry, reporter).await;
         nothing_left(ended)
     }
 }

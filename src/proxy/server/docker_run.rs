@@ -13,6 +13,7 @@
 //! - The line is never shown: it may hold secrets. What goes wrong is told in the CLI's words.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs, io,
     path::Path,
@@ -40,7 +41,7 @@ use crate::{
     output::{ActionKind, Event, Reporter},
     proxy::session::{ServerId, Start},
     reconcile::teardown::end_containers,
-    session::private_folder::PrivateFolder,
+    session::{mark, private_folder::PrivateFolder},
 };
 
 /// What a CLI that is not wanted any more has left to come to its end, where it does not pull an image.
@@ -108,6 +109,7 @@ impl<E: Engine> DockerRun<E> {
         };
         let mut command = Command::new(line.program());
         command.args(line.argv(&injected).into_iter().skip(1)).stdout(Stdio::null()).stderr(Stdio::piped());
+        mark::put(command.as_std_mut(), mark::Kind::Tool);
         self.run(command, give_up).await?;
         let id = fs::read_to_string(&file).map_err(|error| {
             Failed::new(format!("docker create wrote no container id to {}: {error}", file.display()))
@@ -217,7 +219,7 @@ impl<E: Engine> Launcher for DockerRun<E> {
     }
 
     async fn finish(&self, hurry: &CancellationToken) -> Outcome<()> {
-        nothing_left(end_containers(&self.engine, self.session, None, hurry, &self.reporter).await)
+        nothing_left(end_containers(&self.engine, (self.session, &BTreeSet::new()), None, hurry, &self.reporter).await)
     }
 }
 

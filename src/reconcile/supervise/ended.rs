@@ -9,7 +9,11 @@ use super::{
 use crate::{
     engine::{Engine, Images},
     model::{Settings, TargetKind, target::UpdateOrder},
-    output::{ActionKind, Event, event::millis, follow::tail},
+    output::{
+        ActionKind, Event,
+        event::millis,
+        follow::{Start, tail},
+    },
     plan::{Change, Step, Subject},
     reconcile::{
         act::{Done, Failure, LOG_LINES},
@@ -104,6 +108,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 let memory = self.memory(&target);
                 memory.refresh &= !with_image;
                 memory.said = None;
+                if let (Step::Adopt { container }, Some(followers)) = (&change.step, &self.followers) {
+                    // It began long ago; what it printed then was shown then.
+                    followers.follow(&target, container, Start::Now);
+                }
                 self.runs(&target, done, true);
             }
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),

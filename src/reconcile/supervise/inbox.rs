@@ -6,7 +6,7 @@ use super::{Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        Settings, TargetKind, WatchSettings,
+        ObservedContainer, Settings, TargetKind, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
         spec::MountSource,
@@ -26,8 +26,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 // What ended or began meanwhile had no event: everything is looked at again.
                 self.retry_engine = None;
                 self.look_again = true;
-                let session = self.executor.owner.session.to_string();
-                for container in containers.iter().filter(|found| found.labels.get(SESSION) == Some(&session)) {
+                let session = self.executor.owner.session;
+                let adopted = self.executor.guard.adopted();
+                let is_mine =
+                    |found: &&ObservedContainer| found.labels.session() == Some(session) || adopted.contains(&found.id);
+                for container in containers.iter().filter(is_mine) {
                     if let (Some(followers), Some(target)) = (&self.followers, container.labels.target()) {
                         followers.follow(target, &container.id, Start::Beginning);
                     }
@@ -46,7 +49,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let target = event.attributes.get(TARGET);
         tracing::debug!(kind = event.kind, action = event.action, target, "engine event");
         let busy = target.is_some_and(|target| self.is_working_on(target));
-        let mine = event.attributes.get(SESSION) == Some(self.executor.owner.session.to_string().as_str());
+        let mine = event.attributes.get(SESSION) == Some(self.executor.owner.session.to_string().as_str())
+            || self.executor.guard.adopted().contains(&event.id);
         match event.action.as_str() {
             "start" if mine => {
                 if let (Some(followers), Some(target)) = (&self.followers, target) {
@@ -164,6 +168,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             self.warn(message.clone());
         }
         self.settings = Arc::new(settings);
+        if self.executor.owner.role.is_none() {
+            self.executor.guard.keep(self.settings.leaves_containers());
+        }
         // Failures and holds may have come from what was just edited.
         self.attempts = Attempts::default();
         let project = &self.settings.project;

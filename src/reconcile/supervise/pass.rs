@@ -16,7 +16,6 @@ use crate::{
         act::{Done, LOG_LINES},
         observe::{leave_out_stdio, observe, owners},
     },
-    session,
 };
 
 /// Who crashes again and again must run this long to be relied on.
@@ -44,7 +43,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if std::mem::take(&mut self.lost) {
             self.report(Event::EngineBack);
         }
-        let known = session::known();
+        let known = self.executor.guard.known();
         leave_out_stdio(&mut observed, &self.settings.project, &known);
         self.look_closer(&mut observed).await;
         let owners = owners(&observed, Some(&self.executor.owner), &known);
@@ -331,6 +330,7 @@ fn kind(change: &Change) -> ActionKind {
         (_, Step::RefreshImage { image: ImageAction::Pull }) => ActionKind::Pull,
         (_, Step::Start { .. }) => ActionKind::Start,
         (_, Step::Replace { .. }) => ActionKind::Replace,
+        (_, Step::Adopt { .. }) => ActionKind::Adopt,
         (_, Step::Unpause { .. }) => ActionKind::Unpause,
         (_, Step::Rename { .. }) => ActionKind::Rename,
         (_, Step::Remove { .. }) => ActionKind::Remove,

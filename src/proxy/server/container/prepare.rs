@@ -21,7 +21,6 @@ use crate::{
         stamp,
         teardown::remove_all,
     },
-    session,
 };
 
 impl<E: Engine, I: Images> Containers<E, I> {
@@ -130,7 +129,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
     /// What is to be done for the target and what it depends on, as `up` would do it.
     async fn look(&self, project: &Project, target: &Target) -> Result<Vec<Change>, EngineError> {
         let mut observed = observe(self.engine(), project, false).await?;
-        leave_out_stdio(&mut observed, project, &session::known());
+        leave_out_stdio(&mut observed, project, &self.executor.guard.known());
         let scope = Some(BTreeSet::from([target.name.clone()]));
         Ok(plan::plan(project, &observed, &Situation { scope, ..Situation::default() }).changes)
     }

@@ -1,0 +1,257 @@
+//! A session that owns something has begun: from here on others know that it lives (its lease), and what it leaves
+//! behind when it is killed is ended (its watchdog).
+//!
+//! ```text
+//! let guard = Guard::begin(Begun { … });   // at once; nothing is waited for
+//! guard.ready().await;                     // before the first container is made
+//! …
+//! guard.end();                             // nothing is left: the watchdog has nothing to do
+//! ```
+//!
+//! Without [`Guard::end`] (an error, a panic, a kill) the watchdog ends what is left. A watchdog that is killed itself is
+//! started again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{PipeWriter, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::Instant};
+
+use super::{
+    lease::LeaseFile,
+    leases, mark, private_folder,
+    watchdog::{self, Note, Order},
+};
+use crate::{
+    model::{Lease, Owner},
+    orphan::Known,
+};
+
+/// A watchdog that ends sooner than this after its start does not stay up: the next one waits a little.
+const STEADY: Duration = Duration::from_secs(5);
+/// The longest wait before the next one.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a session is when it begins.
+#[derive(Debug, Clone)]
+pub struct Begun {
+    /// Who it is.
+    pub owner: Owner,
+    /// Its environment: by it the watchdog finds the same engine and the same folders.
+    pub environment: BTreeMap<String, String>,
+    /// The engine that it has containers on, if it has.
+    pub engine: Option<Engine>,
+    /// The project that it is about.
+    pub project: Option<String>,
+    /// From stop to kill, for what does not say so itself.
+    pub grace: Duration,
+    /// Its containers are to be left when it ends (`on_exit = "keep"`, `MCPMON_DOCKER_CLEANUP=false`).
+    pub keep: bool,
+    /// A container that has ended stays, as it does without mcpmon.
+    pub leave_ended: bool,
+    /// The folder for logs.
+    pub state_folder: PathBuf,
+}
+
+/// Where a session's containers are.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// Its address, as far as it is known yet.
+    pub address: Option<String>,
+    /// One engine call.
+    pub timeout: Duration,
+}
+
+/// The session's lease and watchdog. Clones are the same.
+#[derive(Debug, Clone)]
+pub struct Guard(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    order: Order,
+    environment: BTreeMap<String, String>,
+    state: Mutex<State>,
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    lease: Lease,
+    file: Option<LeaseFile>,
+    keep: bool,
+    /// The pipe to the watchdog; none: there is none just now.
+    pipe: Option<PipeWriter>,
+    /// The session has ended in order.
+    ended: bool,
+}
+
+impl Guard {
+    /// Writes the lease and starts the watchdog. Must be called in a tokio runtime. Never fails: without a lease the
+    /// session is known by its labels, without a watchdog the next session or `mcpmon cleanup` removes what is left.
+    pub fn begin(begun: Begun) -> Self {
+        let Begun { owner, environment, engine, project, grace, keep, leave_ended, state_folder } = begun;
+        mark::begin(&owner);
+        let address = engine.as_ref().and_then(|engine| engine.address.as_deref());
+        let lease = Lease::new(&owner, address, project.as_deref());
+        let file = LeaseFile::write_anywhere(&lease).inspect_err(|error| {
+            tracing::warn!("this session can't say to others that it lives: {error}; they judge it by its pid alone");
+        });
+        let file = file.ok();
+        let order = Order {
+            session: owner.session,
+            pid: owner.pid,
+            pid_start: owner.pid_start,
+            engine: engine.is_some(),
+            grace,
+            leave_ended,
+            timeout: engine.as_ref().map_or(Duration::ZERO, |engine| engine.timeout),
+            lease: file.as_ref().map(|file| file.path().to_owned()),
+            log: Some(state_folder.join("watchdog.log")),
+        };
+        let state = Mutex::new(State { lease, file, keep, pipe: None, ended: false });
+        let guard = Self(Arc::new(Inner { order, environment, state, ready: watch::Sender::new(false) }));
+        let first = guard.0.start();
+        tokio::spawn(Arc::clone(&guard.0).keep_one(first));
+        // What dead sessions left in folders of this user; nobody waits for it.
+        tokio::task::spawn_blocking(sweep);
+        guard
+    }
+
+    /// Waits until the watchdog can't be killed with this session any more; not for ever.
+    pub async fn ready(&self) {
+        let mut ready = self.0.ready.subscribe();
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// Takes over a container of a dead session.
+    pub fn adopt(&self, container: &str) {
+        let mut state = self.0.state();
+        if !state.lease.adopted.insert(container.to_owned()) {
+            return;
+        }
+        let State { lease, file, .. } = &mut *state;
+        if let Some(Err(error)) = file.as_mut().map(|file| file.update(lease)) {
+            tracing::warn!(
+                "the session's lease can't be written any more ({error}): others judge what it took over by its labels"
+            );
+        }
+        state.tell(&Note::Adopted(container.to_owned()));
+    }
+
+    /// Containers of dead sessions that this one has taken over.
+    pub fn adopted(&self) -> BTreeSet<String> {
+        self.0.state().lease.adopted.clone()
+    }
+
+    /// Whether its containers are left when it ends.
+    pub fn keeps(&self) -> bool {
+        self.0.state().keep
+    }
+
+    /// Whether its containers are to be left when it ends.
+    pub fn keep(&self, keep: bool) {
+        let mut state = self.0.state();
+        if std::mem::replace(&mut state.keep, keep) != keep {
+            state.tell(&Note::Keep(keep));
+        }
+    }
+
+    /// What this host knows now, this session's own lease included, whether it could be written or not.
+    pub fn known(&self) -> Known {
+        let mut known = super::known();
+        let own = self.0.state().lease.clone();
+        known.leases.retain(|lease| lease.session != own.session);
+        known.leases.push(own);
+        known
+    }
+
+    /// The session has ended in order: nothing is left of it that should not be.
+    pub fn end(&self) {
+        let mut state = self.0.state();
+        state.ended = true;
+        state.tell(&Note::Goodbye);
+        state.pipe = None;
+        state.file = None;
+    }
+}
+
+impl State {
+    fn tell(&mut self, note: &Note) {
+        let Some(pipe) = &mut self.pipe else { return };
+        let Ok(mut line) = serde_json::to_vec(note) else { return };
+        line.push(b'\n');
+        // Nobody reads: it has been killed, and the next one is told everything.
+        let _ = pipe.write_all(&line);
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a watchdog and tells it everything.
+    fn start(&self) -> Option<tokio::process::Child> {
+        let mut state = self.state();
+        if state.ended {
+            return None;
+        }
+        let (child, pipe) = match watchdog::spawn(&self.environment) {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::warn!(
+                    "no watchdog can be started ({error}): if mcpmon is killed, `mcpmon cleanup` removes what it leaves"
+                );
+                return None;
+            }
+        };
+        state.pipe = Some(pipe);
+        state.tell(&Note::Order(self.order.clone()));
+        let keep = state.keep;
+        state.tell(&Note::Keep(keep));
+        for container in state.lease.adopted.clone() {
+            state.tell(&Note::Adopted(container));
+        }
+        Some(child)
+    }
+
+    /// Keeps one watchdog running until the session ends.
+    async fn keep_one(self: Arc<Self>, first: Option<tokio::process::Child>) {
+        let mut child = first;
+        let mut wait = Duration::ZERO;
+        loop {
+            let began = Instant::now();
+            if let Some(mut child) = child {
+                if !watchdog::ready(&mut child).await {
+                    tracing::debug!("the watchdog did not get ready");
+                    let _ = child.start_kill();
+                }
+                self.ready.send_replace(true);
+                let _ = child.wait().await;
+            }
+            self.ready.send_replace(true);
+            if self.state().ended {
+                return;
+            }
+            wait = if began.elapsed() < STEADY {
+                (wait * 2).clamp(Duration::from_millis(100), LONGEST)
+            } else {
+                Duration::ZERO
+            };
+            tracing::debug!("the watchdog was ended; another one is started in {wait:?}");
+            tokio::time::sleep(wait).await;
+            child = self.start();
+        }
+    }
+}
+
+/// Removes what dead sessions of this user left in folders: their leases, and passing files.
+pub fn sweep() {
+    let known = super::known();
+    leases::sweep(|lease| known.is_dead(&lease.labels()));
+    private_folder::sweep(&known.here, &*known.processes);
+}
