@@ -1,5 +1,5 @@
-//! An engine of a test's own, which may be killed: own socket, data, containerd; no bridge. Gone with everything of it when the
-//! test ends. The engine that all tests share is never touched. Needs root, as any engine does.
+//! An engine of a test's own, which may be killed: own socket, data, containerd, and a network namespace of its own. Gone with everything of it
+//! when the test ends. The engine that all tests share is never touched. Needs root, as any engine does.
 
 use std::{
     path::{Path, PathBuf},
@@ -49,7 +49,9 @@ impl SecondEngine {
 
     /// Starts it, and waits until it answers.
     pub(crate) fn start(&mut self) {
-        let mut command = Command::new("dockerd");
+        // With a network of its own: an engine without a bridge removes `docker0`, which is the other engine's.
+        let mut command = Command::new("unshare");
+        command.args(["--net", "dockerd"]);
         let at = |option: &str, name: &str| format!("--{option}={}", self.path(name).display());
         command.args([at("data-root", "data"), at("exec-root", "exec"), at("pidfile", "pid")]);
         command.args([
@@ -60,7 +62,7 @@ impl SecondEngine {
             "--ip-masq=false",
         ]);
         command.args(["-H", &self.address()]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.process = Some(command.spawn().expect("dockerd starts"));
+        self.process = Some(command.spawn().expect("unshare starts"));
         let deadline = Instant::now() + UP;
         while !self.docker(&["version", "--format", "{{.Server.Version}}"]).0 {
             assert!(Instant::now() < deadline, "the engine did not come up within {UP:?}");
