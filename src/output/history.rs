@@ -164,7 +164,7 @@ impl Shared {
         if self.failed || (self.only_existing && fs::symlink_metadata(path).is_err()) {
             return None;
         }
-        let error = append(path, json(&record.to_json()) + "\n", LARGEST).err()?;
+        let error = append(path, &(json(&record.to_json()) + "\n"), LARGEST).err()?;
         self.failed = true;
         Some(format!("what happens is not kept for `mcpmon events`: {error}"))
     }
@@ -179,7 +179,7 @@ fn older(path: &Path) -> PathBuf {
     path.with_extension(format!("{ENDING}.1"))
 }
 
-fn append(path: &Path, line: String, largest: u64) -> io::Result<()> {
+fn append(path: &Path, line: &str, largest: u64) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         // The state folder too is for one user alone.
         folder.parent().map(private::own_folder).transpose()?;
@@ -284,7 +284,7 @@ mod tests {
                 let path = &path;
                 scope.spawn(move || {
                     for number in 0..each {
-                        append(path, format!("{{\"w\":{writer},\"n\":{number}}}\n"), 1 << 14).unwrap();
+                        append(path, &format!("{{\"w\":{writer},\"n\":{number}}}\n"), 1 << 14).unwrap();
                     }
                 });
             }

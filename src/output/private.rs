@@ -121,9 +121,9 @@ mod tests {
         for (name, folder) in [("folder", true), ("file", false)] {
             let path = at(name);
             if folder {
-                fs::create_dir(&path).unwrap()
+                fs::create_dir(&path).unwrap();
             } else {
-                fs::write(&path, "kept").unwrap()
+                fs::write(&path, "kept").unwrap();
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
         }

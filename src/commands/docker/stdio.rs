@@ -73,8 +73,8 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let outside = |told| files.run(told, |_| std::future::ready(()));
     let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
     let kept = Kept::new(session.history.clone(), &settings.project.name, session.owner.session);
-    let (name, launched) = (&session.name, Arc::clone(&launcher));
-    let code = serve(name, kept, options, launched, extensions, reports, outside, async {}, guard).await?;
+    let (name, servers) = (&session.name, Arc::clone(&launcher));
+    let code = serve(name, kept, options, servers, extensions, reports, outside, async {}, guard).await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 
