@@ -10,6 +10,7 @@
 //! | part | what it is for | pure |
 //! |---|---|---|
 //! | [`frame`] | bytes to lines, bounded | yes |
+//! | [`json`] | JSON text, walked over and not built | yes |
 //! | [`message`] | what a frame is: the few fields that are needed | yes |
 //! | [`edit`] | the few changes made to frames that pass through | yes |
 //! | [`make`] | frames that mcpmon writes itself | yes |
@@ -26,6 +27,7 @@
 pub mod drive;
 pub mod edit;
 pub mod frame;
+pub mod json;
 pub mod lists;
 pub mod make;
 pub mod message;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -20,6 +21,7 @@ use crate::model::{
 };
 
 mod answers;
+mod attach;
 mod containers;
 mod errors;
 mod inherited;
@@ -42,6 +44,8 @@ struct Shared {
     api: ApiVersion,
     info: EngineInfo,
     origin: connect::Origin,
+    /// Where it listens, if that is a socket in the file system.
+    socket: Option<PathBuf>,
     call_limit: Duration,
     /// Labels of images by their ids, which never change.
     image_labels: inherited::ImageLabels,

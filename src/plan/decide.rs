@@ -247,7 +247,8 @@ impl<'a> View<'a> {
                 return vec![hold(&target.name, "compose targets are not run by this version of mcpmon yet")];
             }
             TargetKind::Process(_) => {
-                return vec![hold(&target.name, "process targets are not run by this version of mcpmon yet")];
+                let name = &target.name;
+                return vec![hold(name, &format!("an MCP client starts it, with `mcpmon run {name}`"))];
             }
         };
         let hash = config_hash(&run.spec);

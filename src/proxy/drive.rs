@@ -22,6 +22,7 @@
 //! The client is not read while a server has 1 MiB waiting, and the servers are not while the client has. What
 //! is held for lack of a server is the session's business, and bounded there. So memory is bounded by the largest frame.
 
+mod awake;
 mod errors;
 pub mod files;
 mod inputs;
@@ -44,7 +45,13 @@ use std::{
 use tokio::{sync::mpsc, time::Sleep};
 use tokio_util::sync::CancellationToken;
 
-use self::{errors::Errors, queue::Queue, remote::Remote, trace::Trace};
+use self::{
+    awake::{Awake, Side},
+    errors::Errors,
+    queue::Queue,
+    remote::Remote,
+    trace::Trace,
+};
 use super::{
     frame::Lines,
     server::{Failed, Launcher, Streams},
@@ -136,6 +143,7 @@ pub struct Drive<L> {
     news: mpsc::UnboundedReceiver<News>,
     tell: mpsc::UnboundedSender<News>,
 
+    awake: Awake,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     well: Option<bool>,
@@ -172,6 +180,7 @@ impl<L: Launcher> Drive<L> {
             servers: BTreeMap::new(),
             news,
             tell,
+            awake: Awake::new(),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
             well: None,
@@ -231,13 +240,23 @@ impl<L: Launcher> Drive<L> {
             let mut moved = self.hear(cx, now);
             moved |= self.read_from_client(cx, now);
             moved |= self.write_to_servers(cx);
-            moved |= self.read_from_servers(cx, now);
-            moved |= self.write_to_client(cx);
+            if moved {
+                self.awake.moved(Side::Servers, now);
+            }
+            if self.read_from_servers(cx, now) | self.write_to_client(cx) {
+                self.awake.moved(Side::Client, now);
+                moved = true;
+            }
             moved |= self.errors.poll_write(cx, now);
             if let Some(well) = self.well {
                 return Poll::Ready(well);
             }
             if !moved && !self.is_time(cx) {
+                // Where many calls are under way, others have better use for a core.
+                if self.session.is_one_at_a_time() && self.awake.stays(now) {
+                    // What came meanwhile is looked for, by the runtime, without a wait.
+                    cx.waker().wake_by_ref();
+                }
                 return Poll::Pending;
             }
         }

@@ -7,17 +7,20 @@ use bytes::BytesMut;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{frame::Frame, message::Id};
+use super::{
+    frame::Frame,
+    message::{Id, Raw},
+};
 
 /// The frame with another id. `raw_id`: where the id stands, borrowed from the frame's own bytes.
-pub fn with_id(frame: &Frame, raw_id: &RawValue, id: &Id) -> Frame {
+pub fn with_id(frame: &Frame, raw_id: Raw<'_>, id: &Id) -> Frame {
     let text = serde_json::to_vec(id).unwrap_or_default(); // a text or a number: it can't fail
     spliced(frame, vec![(place(frame, raw_id), text)])
 }
 
 /// The answer to `initialize` or `server/discover`, with `listChanged` where the server has lists: mcpmon tells of
 /// changed lists after a reload, whether or not the server does. None: nothing had to be changed.
-pub fn with_list_changed(frame: &Frame, result: &RawValue) -> Option<Frame> {
+pub fn with_list_changed(frame: &Frame, result: Raw<'_>) -> Option<Frame> {
     #[derive(Deserialize)]
     struct Answer<'a> {
         #[serde(borrow)]
@@ -38,16 +41,16 @@ pub fn with_list_changed(frame: &Frame, result: &RawValue) -> Option<Frame> {
         #[serde(borrow)]
         list_changed: Option<&'a RawValue>,
     }
-    let answer: Answer<'_> = serde_json::from_str(result.get()).ok()?;
+    let answer: Answer<'_> = serde_json::from_slice(result).ok()?;
     let lists = answer.capabilities?;
     let mut changes = Vec::new();
     for list in [lists.tools, lists.prompts, lists.resources].into_iter().flatten() {
         let Ok(capability) = serde_json::from_str::<Capability<'_>>(list.get()) else { continue };
         match capability.list_changed {
             Some(value) if value.get() == "true" => {}
-            Some(value) => changes.push((place(frame, value), b"true".to_vec())),
+            Some(value) => changes.push((place(frame, value.get().as_bytes()), b"true".to_vec())),
             None => {
-                let start = place(frame, list).start + 1;
+                let start = place(frame, list.get().as_bytes()).start + 1;
                 let empty = list.get()[1..].trim_start().starts_with('}');
                 let text = if empty { &br#""listChanged":true"#[..] } else { br#""listChanged":true,"# };
                 changes.push((start..start, text.to_vec()));
@@ -58,9 +61,9 @@ pub fn with_list_changed(frame: &Frame, result: &RawValue) -> Option<Frame> {
 }
 
 /// Where a part that was borrowed from the frame stands in it.
-fn place(frame: &Frame, part: &RawValue) -> Range<usize> {
-    let start = part.get().as_ptr() as usize - frame.bytes().as_ptr() as usize;
-    start..start + part.get().len()
+fn place(frame: &Frame, part: Raw<'_>) -> Range<usize> {
+    let start = part.as_ptr() as usize - frame.bytes().as_ptr() as usize;
+    start..start + part.len()
 }
 
 fn spliced(frame: &Frame, mut changes: Vec<(Range<usize>, Vec<u8>)>) -> Frame {

@@ -6,6 +6,8 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use super::json;
+
 /// The longest frame. Longer ones are no message that any client would take (one widely used client drops the connection at
 /// 10 MB), and memory is finite.
 pub const LONGEST: usize = 256 << 20;
@@ -170,10 +172,7 @@ impl Lines {
         if rest.is_empty() {
             return None;
         }
-        match serde_json::from_slice::<serde::de::IgnoredAny>(&rest) {
-            Ok(_) => Some(Line::Frame(Frame::new(rest.freeze()))),
-            Err(_) => Some(Line::Lost(rest.len())),
-        }
+        if json::is_json(&rest) { Some(Line::Frame(Frame::new(rest.freeze()))) } else { Some(Line::Lost(rest.len())) }
     }
 
     /// Takes what there is of a line that is not kept. True: up to its end.

@@ -8,7 +8,9 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
+
+use super::message::Raw;
 
 /// The lists that a server may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -135,7 +137,7 @@ pub struct Lists {
 
 impl Lists {
     /// A page of a list: what `kind`'s request gave.
-    pub fn page(&mut self, kind: Kind, result: &RawValue) -> Page {
+    pub fn page(&mut self, kind: Kind, result: Raw<'_>) -> Page {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Shape {
@@ -143,7 +145,7 @@ impl Lists {
             #[serde(flatten)]
             rest: serde_json::Map<String, Value>,
         }
-        let Ok(mut page) = serde_json::from_str::<Shape>(result.get()) else { return Page::Unreadable };
+        let Ok(mut page) = serde_json::from_slice::<Shape>(result) else { return Page::Unreadable };
         let Some(Value::Array(entries)) = page.rest.remove(kind.field()) else { return Page::Unreadable };
         let list = self.reading.entry(kind).or_default();
         let before = list.len();
@@ -294,8 +296,7 @@ mod tests {
     fn lists(pages: &[(Kind, &str)]) -> Lists {
         let mut lists = Lists::default();
         for (kind, page) in pages {
-            let raw = RawValue::from_string((*page).to_owned()).expect("JSON");
-            assert_ne!(lists.page(*kind, &raw), Page::Unreadable);
+            assert_ne!(lists.page(*kind, page.as_bytes()), Page::Unreadable);
         }
         lists
     }
@@ -323,9 +324,9 @@ mod tests {
     #[test]
     fn a_list_without_an_end_is_given_up() {
         let mut lists = Lists::default();
-        let raw = RawValue::from_string(r#"{"tools":[{"name":"a"}],"nextCursor":"again"}"#.to_owned()).expect("JSON");
-        assert_eq!(lists.page(Kind::Tools, &raw), Page::More("again".into()));
-        assert_eq!(lists.page(Kind::Tools, &raw), Page::Unreadable);
+        let page = br#"{"tools":[{"name":"a"}],"nextCursor":"again"}"#;
+        assert_eq!(lists.page(Kind::Tools, page), Page::More("again".into()));
+        assert_eq!(lists.page(Kind::Tools, page), Page::Unreadable);
         assert!(!lists.knows(Kind::Tools));
     }
 

@@ -1,9 +1,12 @@
 //! Frames that mcpmon writes itself: its own requests to a server, its notifications and errors to the client. Pure.
 
 use serde::Serialize;
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 
-use super::{frame::Frame, message::Id};
+use super::{
+    frame::Frame,
+    message::{Id, Raw},
+};
 
 /// JSON-RPC's code for errors that a server defines itself.
 const SERVER_ERROR: i64 = -32000;
@@ -111,16 +114,10 @@ pub fn log(level: &str, text: &str) -> Frame {
 }
 
 /// A message of a batch, as a frame of its own.
-pub fn alone(part: &RawValue) -> Frame {
-    // JSON text may hold line ends between its tokens; a frame may not.
-    let text = part.get();
-    if !text.contains(['\n', '\r']) {
-        return Frame::new(text.as_bytes().to_vec());
-    }
-    match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(value) => line(&value),
-        Err(_) => Frame::new(text.replace(['\n', '\r'], " ").into_bytes()),
-    }
+pub fn alone(part: Raw<'_>) -> Frame {
+    // JSON may hold line ends between its tokens; a frame may not. Within its texts there are none.
+    let blank = |byte: &u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte };
+    Frame::new(part.iter().map(blank).collect::<Vec<u8>>())
 }
 
 fn line(message: &impl Serialize) -> Frame {

@@ -1,12 +1,16 @@
 //! What a frame is: the few fields that are needed to know where it goes. Everything is borrowed from the frame;
-//! nothing is decoded that is not asked for. Pure.
+//! nothing is decoded that is not asked for, and the frame is walked over once ([`super::json`]). Pure.
 //!
 //! Source of the rules: JSON-RPC 2.0, and the protocol's schemas of 2025-03-26 (batches), 2025-11-25 and 2026-07-28.
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
+
+use super::json::{self, Stopped};
+
+/// JSON as it stands in a frame.
+pub type Raw<'a> = &'a [u8];
 
 /// A request's id. Texts are compared by what they say, whole numbers by their value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,12 +41,12 @@ pub enum Message<'a> {
         /// What.
         method: Cow<'a, str>,
         /// With.
-        params: Option<&'a RawValue>,
+        params: Option<Raw<'a>>,
     },
     /// Is one.
     Response(Response<'a>),
     /// Several of them (2025-03-26).
-    Batch(Vec<&'a RawValue>),
+    Batch(Vec<Raw<'a>>),
 }
 
 /// A request.
@@ -51,11 +55,11 @@ pub struct Request<'a> {
     /// Its id.
     pub id: Id,
     /// The id as it stands in the frame.
-    pub raw_id: &'a RawValue,
+    pub raw_id: Raw<'a>,
     /// What.
     pub method: Cow<'a, str>,
     /// With.
-    pub params: Option<&'a RawValue>,
+    pub params: Option<Raw<'a>>,
 }
 
 /// An answer.
@@ -64,7 +68,7 @@ pub struct Response<'a> {
     /// To which request; none where the other side could not read the request's id.
     pub id: Option<Id>,
     /// The id as it stands in the frame.
-    pub raw_id: Option<&'a RawValue>,
+    pub raw_id: Option<Raw<'a>>,
     /// The result, or the error.
     pub outcome: Outcome<'a>,
 }
@@ -73,58 +77,103 @@ pub struct Response<'a> {
 #[derive(Debug, Clone, Copy)]
 pub enum Outcome<'a> {
     /// It went well.
-    Result(&'a RawValue),
+    Result(Raw<'a>),
     /// It did not.
-    Error(&'a RawValue),
+    Error(Raw<'a>),
 }
 
 /// Why a frame is no message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotAMessage(pub String);
 
-#[derive(Deserialize)]
+/// The fields that say what a message is, as they stand.
+#[derive(Default)]
 struct Envelope<'a> {
-    #[serde(borrow)]
-    jsonrpc: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<Text<'a>>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+    jsonrpc: Option<Raw<'a>>,
+    id: Option<Raw<'a>>,
+    method: Option<Raw<'a>>,
+    params: Option<Raw<'a>>,
+    result: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
 }
 
-/// A text, borrowed where nothing in it is escaped. (An `Option<Cow<str>>` would be copied each time.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+impl<'a> Envelope<'a> {
+    fn read(frame: &'a [u8]) -> Result<Self, NotAMessage> {
+        let mut envelope = Self::default();
+        let read = json::object(frame, |name, value| match envelope.field(name) {
+            Some(field) if field.is_some() => {
+                let name = String::from_utf8_lossy(name);
+                Err(NotAMessage(format!("not JSON-RPC (the field `{name}` is there twice)")))
+            }
+            Some(field) => {
+                *field = Some(value);
+                Ok(())
+            }
+            None => Ok(()),
+        });
+        match read {
+            Ok(()) => Ok(envelope),
+            Err(Stopped::Refused(reason)) => Err(reason),
+            Err(Stopped::Unfit) => Err(not_json(frame)),
+        }
+    }
 
-/// A field that is there, also where it is null: an answer may say `"result":null`, and `"id":null` is not "no id".
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
+    fn field(&mut self, name: &[u8]) -> Option<&mut Option<Raw<'a>>> {
+        let decoded;
+        let name = match name {
+            // A name may be written with escapes; nobody does.
+            escaped if escaped.contains(&b'\\') => {
+                decoded = text_between_quotes(escaped)?;
+                decoded.as_bytes()
+            }
+            plain => plain,
+        };
+        match name {
+            b"jsonrpc" => Some(&mut self.jsonrpc),
+            b"id" => Some(&mut self.id),
+            b"method" => Some(&mut self.method),
+            b"params" => Some(&mut self.params),
+            b"result" => Some(&mut self.result),
+            b"error" => Some(&mut self.error),
+            _ => None,
+        }
+    }
+}
+
+fn text_between_quotes(inside: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", inside, b"\""].concat()).ok()
 }
 
 /// Reads a frame, or one message of a batch.
 pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
     if frame.trim_ascii_start().starts_with(b"[") {
-        let batch: Vec<&RawValue> = serde_json::from_slice(frame).map_err(|error| not_json(&error))?;
-        return if batch.is_empty() { Err(NotAMessage("an empty batch".into())) } else { Ok(Message::Batch(batch)) };
+        let mut batch = Vec::new();
+        let read = json::list(frame, |part| {
+            batch.push(part);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        return match read {
+            Err(_) => Err(not_json(frame)),
+            Ok(()) if batch.is_empty() => Err(NotAMessage("an empty batch".into())),
+            Ok(()) => Ok(Message::Batch(batch)),
+        };
     }
-    let envelope: Envelope<'_> = serde_json::from_slice(frame).map_err(|error| not_json(&error))?;
-    if envelope.jsonrpc.is_none_or(|version| version.0 != "2.0") {
+    let envelope = Envelope::read(frame)?;
+    if !envelope.jsonrpc.is_some_and(|version| read_text(version).is_ok_and(|version| version == "2.0")) {
         return Err(NotAMessage("not JSON-RPC 2.0".into()));
     }
-    match (envelope.method.map(|method| method.0), envelope.id) {
+    // An answer may say `"result":null`, and `"id":null` is not "no id"; the others are then as if they were not there.
+    let not_null = |value: &Raw<'_>| *value != b"null";
+    let method = envelope.method.filter(not_null).map(read_text).transpose()?;
+    let params = envelope.params.filter(not_null);
+    match (method, envelope.id) {
         (Some(method), Some(raw_id)) => match read_id(raw_id)? {
-            Some(id) => Ok(Message::Request(Request { id, raw_id, method, params: envelope.params })),
+            Some(id) => Ok(Message::Request(Request { id, raw_id, method, params })),
             None => Err(NotAMessage("a request whose id is null".into())),
         },
-        (Some(method), None) => Ok(Message::Notification { method, params: envelope.params }),
+        (Some(method), None) => Ok(Message::Notification { method, params }),
         (None, raw_id) => {
-            let outcome = match (envelope.result, envelope.error) {
+            let outcome = match (envelope.result, envelope.error.filter(not_null)) {
                 (Some(result), None) => Outcome::Result(result),
                 (None, Some(error)) => Outcome::Error(error),
                 (Some(_), Some(_)) => return Err(NotAMessage("an answer with both a result and an error".into())),
@@ -136,33 +185,45 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
     }
 }
 
+/// A method: borrowed where nothing in it is escaped.
+fn read_text(raw: Raw<'_>) -> Result<Cow<'_, str>, NotAMessage> {
+    let inside = raw.strip_prefix(b"\"").and_then(|raw| raw.strip_suffix(b"\""));
+    let text = match inside {
+        Some(inside) if inside.contains(&b'\\') => text_between_quotes(inside).map(Cow::Owned),
+        Some(inside) => std::str::from_utf8(inside).ok().map(Cow::Borrowed),
+        None => None,
+    };
+    text.ok_or_else(|| NotAMessage("not JSON-RPC (its method is no text)".into()))
+}
+
 /// An id; none: null. By hand, because every frame has one and a derived reader would copy it first.
-fn read_id(raw: &RawValue) -> Result<Option<Id>, NotAMessage> {
-    let text = raw.get();
-    let read = match text.as_bytes().first() {
-        Some(b'"') => serde_json::from_str(text).ok().map(|text| Some(Id::Text(text))),
+fn read_id(raw: Raw<'_>) -> Result<Option<Id>, NotAMessage> {
+    let read = match raw.first() {
+        Some(b'"') => serde_json::from_slice(raw).ok().map(|text| Some(Id::Text(text))),
         Some(b'n') => Some(None),
-        _ => text.parse().ok().map(|number| Some(Id::Number(number))),
+        _ => std::str::from_utf8(raw).ok().and_then(|text| text.parse().ok()).map(|number| Some(Id::Number(number))),
     };
     read.ok_or_else(|| NotAMessage("an id that is neither a text nor a whole number".into()))
 }
 
-fn not_json(error: &serde_json::Error) -> NotAMessage {
-    NotAMessage(if error.is_data() { format!("not JSON-RPC ({error})") } else { format!("not JSON ({error})") })
+/// Why it is no message, in serde_json's words, which name the place.
+fn not_json(frame: &[u8]) -> NotAMessage {
+    NotAMessage(match serde_json::from_slice::<IgnoredAny>(frame) {
+        Err(error) => format!("not JSON ({error})"),
+        Ok(_) if std::str::from_utf8(frame).is_err() => "not JSON (it is not UTF-8)".into(),
+        Ok(_) => "not JSON-RPC (it is no object)".into(),
+    })
 }
 
 /// Reads one shape out of a part of a message; none where it has another.
-pub fn read<'a, T: Deserialize<'a>>(part: Option<&'a RawValue>) -> Option<T> {
-    serde_json::from_str(part?.get()).ok()
-}
-
-/// As [`read`], for what borrows nothing.
-pub fn read_owned<T: DeserializeOwned>(part: &RawValue) -> Option<T> {
-    serde_json::from_str(part.get()).ok()
+pub fn read<'a, T: Deserialize<'a>>(part: Option<Raw<'a>>) -> Option<T> {
+    serde_json::from_slice(part?).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::strategy::Strategy;
+
     use super::*;
 
     fn kind(frame: &str) -> String {
@@ -172,12 +233,75 @@ mod tests {
             Ok(Message::Response(Response { id, outcome, .. })) => {
                 let id = id.map_or_else(|| "nobody".to_owned(), |id| id.to_string());
                 match outcome {
-                    Outcome::Result(result) => format!("result for {id}: {}", result.get()),
-                    Outcome::Error(error) => format!("error for {id}: {}", error.get()),
+                    Outcome::Result(result) => format!("result for {id}: {}", String::from_utf8_lossy(result)),
+                    Outcome::Error(error) => format!("error for {id}: {}", String::from_utf8_lossy(error)),
                 }
             }
             Ok(Message::Batch(batch)) => format!("batch of {}", batch.len()),
             Err(NotAMessage(reason)) => format!("no message: {}", reason.split(" (").next().unwrap_or_default()),
+        }
+    }
+
+    /// The same fields as a reader derived by serde finds, where it finds a message.
+    fn derived(frame: &str) -> Option<String> {
+        use serde_json::{Map, Value};
+        let fields: Map<String, Value> = serde_json::from_str(frame).ok()?;
+        let part = |name: &str| fields.get(name).cloned();
+        let method = part("method").filter(|method| !method.is_null());
+        if fields.get("jsonrpc")? != "2.0" || method.as_ref().is_some_and(|method| !method.is_string()) {
+            return None;
+        }
+        let id = part("id").map(|id| serde_json::from_value::<Option<Id>>(id).ok()).map_or(Some(None), |id| id)?;
+        let error = part("error").filter(|error| !error.is_null());
+        Some(match (method, fields.get("id"), part("result"), error) {
+            (Some(method), None, ..) => format!("notification {method} {:?}", part("params").unwrap_or_default()),
+            (Some(method), ..) => format!("request {} {method} {:?}", id?, part("params").unwrap_or_default()),
+            (None, _, Some(result), None) => format!("result {id:?} {result:?}"),
+            (None, _, None, Some(error)) => format!("error {id:?} {error:?}"),
+            _ => return None,
+        })
+    }
+
+    fn ours(frame: &str) -> Option<String> {
+        use serde_json::Value;
+        let value = |raw| read::<Value>(Some(raw)).expect("JSON");
+        let params = |params: Option<_>| params.map(value).unwrap_or_default();
+        Some(match parse(frame.as_bytes()).ok()? {
+            Message::Request(Request { id, method, params: given, raw_id }) => {
+                assert_eq!(read::<Id>(Some(raw_id)).as_ref(), Some(&id));
+                format!("request {id} {} {:?}", Value::from(&*method), params(given))
+            }
+            Message::Notification { method, params: given } => {
+                format!("notification {} {:?}", Value::from(&*method), params(given))
+            }
+            Message::Response(Response { id, outcome: Outcome::Result(result), .. }) => {
+                format!("result {id:?} {:?}", value(result))
+            }
+            Message::Response(Response { id, outcome: Outcome::Error(error), .. }) => {
+                format!("error {id:?} {:?}", value(error))
+            }
+            Message::Batch(_) => return None,
+        })
+    }
+
+    proptest::proptest! {
+        /// Fields in any order, with and without each, of fitting and unfitting kinds, plainly written and escaped.
+        #[test]
+        fn a_message_is_what_a_derived_reader_finds(
+            fields in proptest::sample::subsequence(vec![
+                r#""jsonrpc":"2.0""#, r#" "id" : 7 "#, r#""\u0069d":"a\nb""#, r#""id":null"#, r#""id":1.5"#, r#""method":"a\/b""#, r#""method":"tools/call""#,
+                r#""method":null"#, r#""method":7"#, r#""params":{"id":{"method":"\"}"}}"#, r#""params":null"#, r#""result":null"#, r#""result":[{}, {"error":1}]"#,
+                r#""error":{"code":-1}"#, r#""error":null"#, r#""more":{"jsonrpc":"1.0"}"#,
+            ], 1..7).prop_shuffle(),
+        ) {
+            let names: Vec<_> = fields.iter().map(|field| field.replace("\\u0069", "i").split(':').next().map(|name| name.trim().to_owned())).collect();
+            let twice = names.iter().enumerate().any(|(place, name)| names[..place].contains(name));
+            let frame = format!("{{{}}}", fields.join(","));
+            if twice {
+                proptest::prop_assert!(parse(frame.as_bytes()).is_err());
+            } else {
+                proptest::prop_assert_eq!(ours(&frame), derived(&frame), "{}", frame);
+            }
         }
     }
 
@@ -207,6 +331,9 @@ mod tests {
             (r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#, "no message: not JSON-RPC 2.0"),
             ("{nonsense", "no message: not JSON"),
             (r#"{"jsonrpc":"2.0","method":7}"#, "no message: not JSON-RPC"),
+            (r#"{"jsonrpc":"2.0","method":"a","params":{"b":tru}}"#, "no message: not JSON"),
+            (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"a"}"#, "no message: not JSON-RPC"),
+            ("7", "no message: not JSON-RPC"),
         ];
         for (frame, expected) in cases {
             assert_eq!(kind(frame), expected, "{frame}");

@@ -264,6 +264,12 @@ impl Session {
         std::mem::take(&mut self.out)
     }
 
+    /// At most one of the client's requests waits for its answer. (Subscriptions, which stay open, are not counted.)
+    #[must_use]
+    pub fn is_one_at_a_time(&self) -> bool {
+        self.client.requests.len() <= self.client.listens.len() + 1
+    }
+
     /// When [`Input::Tick`] is due, unless something else happens first.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

@@ -20,17 +20,31 @@ use rustix::{
     fs::{FileType, Mode, OFlags, fstat, open},
     io::{Errno, fcntl_dupfd_cloexec, read, retry_on_intr, write},
     net::{RecvFlags, SendFlags, recv, send},
+    pipe::{fcntl_getpipe_size, fcntl_setpipe_size},
 };
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// What a pipe takes without waiting once it says that it takes something (POSIX, `PIPE_BUF`).
 const PIPE_TAKES: usize = 4096;
 
+/// What a pipe is to hold. Who writes a line of many megabytes sleeps each time the pipe is full, and a pipe holds 64 KiB by
+/// itself; what all pipes of a user hold is bounded, so it is not much more.
+const PIPE_HOLDS: usize = 256 << 10;
+
+/// Makes a pipe hold more, where the system allows it.
+pub fn enlarge(pipe: impl AsFd) {
+    if fcntl_getpipe_size(&pipe).is_ok_and(|size| size < PIPE_HOLDS) {
+        let _ = fcntl_setpipe_size(&pipe, PIPE_HOLDS); // it is only slower then
+    }
+}
+
 /// One of the three.
 #[derive(Debug)]
 pub struct Stdio {
     file: File,
     way: Way,
+    /// Less than was asked for means that there was no more. (A terminal gives a line at a time.)
+    gives_all: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +85,12 @@ impl Stdio {
     /// A descriptor that is to be read from or written to, as the interest says. The descriptor itself stays as it is.
     pub fn new(file: impl AsFd, interest: Interest) -> io::Result<Self> {
         let fd = fcntl_dupfd_cloexec(&file, 0)?;
-        let (fd, way) = match FileType::from_raw_mode(fstat(&fd)?.st_mode) {
+        let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
+        if kind == FileType::Fifo {
+            enlarge(&fd);
+        }
+        let gives_all = matches!(kind, FileType::Fifo | FileType::Socket);
+        let (fd, way) = match kind {
             FileType::Socket => (fd, Way::Socket),
             FileType::Fifo | FileType::CharacterDevice => {
                 let direction = if interest.is_readable() { OFlags::RDONLY } else { OFlags::WRONLY };
@@ -82,13 +101,13 @@ impl Stdio {
                     Err(_) => (fd, Way::Asking),
                 }
             }
-            _ => return Ok(Self { file: File::Always(fd), way: Way::Own }),
+            _ => return Ok(Self { file: File::Always(fd), way: Way::Own, gives_all }),
         };
         match watched(fd, interest) {
-            Ok(watched) => Ok(Self { file: File::Watched(watched), way }),
+            Ok(watched) => Ok(Self { file: File::Watched(watched), way, gives_all }),
             // What the kernel can't watch never waits (`/dev/null`).
             Err((fd, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-                Ok(Self { file: File::Always(fd), way: Way::Own })
+                Ok(Self { file: File::Always(fd), way: Way::Own, gives_all })
             }
             Err((_, error)) => Err(error),
         }
@@ -96,6 +115,7 @@ impl Stdio {
 
     /// Reads what there is. 0: the end.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let asked = buffer.len();
         let read = match &self.file {
             File::Always(fd) => retry_on_intr(|| read(fd, &mut *buffer)).map_err(io::Error::from),
             File::Watched(watched) => loop {
@@ -110,6 +130,10 @@ impl Stdio {
                     taken.map_err(io::Error::from)
                 };
                 if let Ok(read) = guard.try_io(take) {
+                    // Asking once more would cost a call for each frame. What comes from now on is told.
+                    if self.gives_all && read.as_ref().is_ok_and(|read| *read < asked) {
+                        guard.clear_ready();
+                    }
                     break read;
                 }
             },
@@ -226,6 +250,7 @@ mod tests {
         let asked = |fd: OwnedFd, interest| Stdio {
             file: File::Watched(watched(fd, interest).expect("watched")),
             way: Way::Asking,
+            gives_all: true,
         };
         through(asked(out.into(), Interest::READABLE), asked(into.into(), Interest::WRITABLE)).await;
     }

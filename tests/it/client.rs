@@ -2,15 +2,18 @@
 //! of its stdout must be JSON-RPC; a wait has a deadline and says what it waited for.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::Write,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use crate::{project::Project, support::DEADLINE};
+use crate::{
+    project::Project,
+    support::{DEADLINE, lines_of},
+};
 
 /// A client and the session it started.
 pub(crate) struct Client {
@@ -198,20 +201,4 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        let mut input = BufReader::new(input);
-        let mut line = Vec::new();
-        while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
-            line.clear();
-            if sender.send(text).is_err() {
-                break;
-            }
-        }
-    });
-    lines
 }

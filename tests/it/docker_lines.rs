@@ -5,19 +5,19 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::Write,
     path::PathBuf,
     process::{Child, Command, Stdio},
     sync::{
         atomic::{AtomicU32, Ordering},
-        mpsc::{Receiver, channel},
+        mpsc::Receiver,
     },
     time::Instant,
 };
 
 use serde_json::Value;
 
-use crate::support::{DEADLINE, IMAGE, docker, inspected};
+use crate::support::{DEADLINE, IMAGE, docker, inspected, lines_of};
 
 /// A folder for lines, and a label of their containers' own.
 struct Bench {
@@ -527,18 +527,6 @@ impl Drop for Going {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(input).lines().map_while(Result::ok) {
-            if sender.send(line).is_err() {
-                break;
-            }
-        }
-    });
-    lines
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn everything_is_new_then_nothing_changes_then_something_of_each() {
         environment.LOG_LEVEL  info → debug
         mem_limit  (none) → 67108864
     = db
-    ! local  held: process targets are not run by this version of mcpmon yet
+    ! local  held: an MCP client starts it, with `mcpmon run local`
     ! nowhere  held: image mcpmon-it-nowhere/nothing:1 is not here, and pull_policy is "never": fetch it, or set pull_policy = "missing"
     + pulled  pull, then create: there is none
         after: PROJECT_default must be there

@@ -3,16 +3,16 @@
 //! user would see, never a frame.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::Write,
     path::PathBuf,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError},
     time::Instant,
 };
 
 use serde_json::{Value, json};
 
-use crate::support::DEADLINE;
+use crate::support::{DEADLINE, lines_of};
 
 /// What runs Python programs with the packages of `requirements.txt`.
 pub(crate) fn interpreter() -> PathBuf {
@@ -197,12 +197,4 @@ impl Drop for PythonClient {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        BufReader::new(input).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-    });
-    lines
 }

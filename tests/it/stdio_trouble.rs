@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{Read, Write},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -135,24 +135,30 @@ fn garbage_from_the_client_is_answered_and_breaks_nothing() {
 
 #[test]
 fn endless_noise_costs_no_memory() {
-    // 300 MB without a line end, then a server.
-    let project = shell("stdio-flood", "head -c 300000000 /dev/zero | tr '\\\\0' x; echo; exec ./mcp-server stdio");
-    let errors = project.path("errors");
-    let file = fs::File::create(&errors).expect("a file");
+    // A gigabyte without a line end, then a server.
+    const NOISE: usize = 1_000_000_000;
+    let project = shell("stdio-flood", "head -c 1000000000 /dev/zero | tr '\\\\0' x; echo; exec ./mcp-server stdio");
     let mut command = project.command(&["run", "local"]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(file).spawn().expect("mcpmon starts");
-    let mut most = 0;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("mcpmon starts");
+    let mut errors = child.stderr.take().expect("a pipe");
+    let (mut read, mut most, mut buffer) = (0, 0, vec![0; 1 << 20]);
     let deadline = Instant::now() + DEADLINE;
-    while fs::metadata(&errors).expect("the file").len() < 300_000_000 {
+    while read < NOISE {
+        let length = errors.read(&mut buffer).expect("read");
+        assert!(length > 0, "it ended after {read} bytes");
+        read += length;
         most = most.max(memory(child.id()));
-        assert!(Instant::now() < deadline, "not all of it came");
+        assert!(Instant::now() < deadline, "not all of it came: {read} bytes");
     }
+    let rest = std::thread::spawn(move || std::io::copy(&mut errors, &mut std::io::sink()));
     assert!(most < 12 << 20, "{most} bytes");
     let mut input = child.stdin.take().expect("a pipe");
     writeln!(input, "{}", json!({"jsonrpc": "2.0", "id": 1, "method": "ping"})).expect("it reads");
     drop(input);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(0));
+    rest.join().expect("read").expect("to its end");
     let answer: Value = serde_json::from_slice(&output.stdout).expect("one answer");
     assert_eq!(answer["id"], 1, "{answer}");
 }

@@ -3,10 +3,12 @@
 
 use std::{
     collections::BTreeMap,
+    io::{BufRead, BufReader, Read},
     process::{Command, Output},
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
+        mpsc::{Receiver, channel},
     },
     time::{Duration, Instant},
 };
@@ -182,6 +184,23 @@ pub(crate) fn inspected(id: &str) -> serde_json::Value {
     assert!(output.status.success(), "docker inspect {id}: {}", String::from_utf8_lossy(&output.stderr));
     let mut found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     found.pop().expect("one container")
+}
+
+/// The lines of an output as they come, read by a thread of their own: whoever waits for one can say how long.
+pub(crate) fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = channel();
+    std::thread::spawn(move || {
+        let mut input = BufReader::new(input);
+        let mut line = Vec::new();
+        while input.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                break;
+            }
+        }
+    });
+    lines
 }
 
 /// Looks until it is so. What is looked at has no event that a test could wait for.

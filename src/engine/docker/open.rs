@@ -66,8 +66,12 @@ pub(super) async fn open(place: Place, call_limit: Duration) -> EngineResult<Sha
         .map_err(|message| EngineError::Other { status: None, message })?;
     let info = EngineInfo { address, version: found.engine.unwrap_or_default(), api_version: api.to_string() };
     let client = client.with_request_modifier(move |request| wire::with_version(request, api));
+    let socket = match place.address {
+        Address::Unix(path) => Some(path),
+        Address::Tcp(_) | Address::Ssh(_) => None,
+    };
     let image_labels = ImageLabels::default();
-    Ok(Shared { client, api, info, origin: place.origin, call_limit, image_labels })
+    Ok(Shared { client, api, info, origin: place.origin, socket, call_limit, image_labels })
 }
 
 /// The newest version that both sides know.

@@ -4,12 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::{
     container::LogOutput,
+    errors::Error,
     query_parameters::{AttachContainerOptions, LogsOptions},
 };
 use bytes::BytesMut;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{Docker, answers::Event, containers::short, errors, wire, wire::Body};
+use super::{Docker, answers::Event, attach, containers::short, errors, wire, wire::Body};
 use crate::engine::{Attached, EngineError, EngineEvent, EngineResult, EngineStream, LogChunk, LogOptions};
 
 /// The health check's own comings and goings say nothing; the health status has an event of its own.
@@ -83,6 +84,17 @@ impl Docker {
     }
 
     pub(super) async fn attach_container(&self, id: &str) -> EngineResult<Attached> {
+        let operation = &format!("attaching to container {}", short(id));
+        if let Some(socket) = self.socket() {
+            let path =
+                format!("/v{}/containers/{}/attach?stdin=1&stdout=1&stderr=1&stream=1", self.api(), wire::encode(id));
+            let attach = async { attach::attach(socket, &path).await.map_err(|err| Error::IOError { err }) };
+            if let Some((input, output)) = self.call(operation, attach).await? {
+                let docker = self.clone();
+                let output = output.map_err(move |err| errors::sort(Error::IOError { err }, docker.place())).boxed();
+                return Ok(Attached { input: Box::pin(input), output });
+            }
+        }
         let options = AttachContainerOptions {
             stdin: true,
             stdout: true,
@@ -91,7 +103,6 @@ impl Docker {
             logs: false,
             detach_keys: None,
         };
-        let operation = &format!("attaching to container {}", short(id));
         let attached = self.call(operation, self.client().attach_container(id, Some(options))).await?;
         let docker = self.clone();
         let output = attached.output.map_ok(chunk).map_err(move |error| errors::sort(error, docker.place())).boxed();

@@ -6,7 +6,7 @@
 //! and sets method, path and body of its request.
 //! It must not know what any call means.
 
-use std::{fmt, pin::Pin, time::Duration};
+use std::{fmt, path::Path, pin::Pin, time::Duration};
 
 use bollard::errors::Error;
 use bytes::{Bytes, BytesMut};
@@ -92,6 +92,14 @@ pub(super) fn encode(text: &str) -> String {
 impl Docker {
     pub(super) fn client(&self) -> &bollard::Docker {
         &self.shared.client
+    }
+
+    pub(super) fn api(&self) -> ApiVersion {
+        self.shared.api
+    }
+
+    pub(super) fn socket(&self) -> Option<&Path> {
+        self.shared.socket.as_deref()
     }
 
     pub(super) fn call_limit(&self) -> Duration {

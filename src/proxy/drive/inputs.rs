@@ -6,6 +6,8 @@ use std::{
     time::Instant,
 };
 
+use bytes::Bytes;
+
 use super::{Drive, FULL, News};
 use crate::proxy::{
     frame::{LONGEST, Line},
@@ -116,7 +118,8 @@ impl<L: Launcher> Drive<L> {
                 Poll::Pending => break,
                 Poll::Ready(Some(chunk)) if chunk.stderr => {
                     remote.words.push(&chunk.bytes);
-                    self.errors.bytes(chunk.bytes);
+                    // A copy: what waits to be read must not hold more memory than it is long.
+                    self.errors.bytes(Bytes::copy_from_slice(&chunk.bytes));
                 }
                 Poll::Ready(Some(chunk)) => {
                     remote.lines.push(&chunk.bytes);
@@ -162,7 +165,7 @@ impl<L: Launcher> Drive<L> {
     }
 
     /// What a server prints on stdout and is no message.
-    pub(super) fn noise(&mut self, server: ServerId, bytes: bytes::Bytes) {
+    pub(super) fn noise(&mut self, server: ServerId, bytes: Bytes) {
         if let Some(remote) = self.servers.get_mut(&server) {
             remote.words.push(&bytes);
         }

@@ -19,7 +19,10 @@ pub(super) struct LastWords {
 impl LastWords {
     /// What it printed, as it came.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+            rest = later;
             let room = BYTES.saturating_sub(self.open.len());
             self.open.extend_from_slice(&piece[..piece.len().min(room)]);
             if piece.ends_with(b"\n") {

@@ -9,20 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     process::{ChildStderr, ChildStdin, ChildStdout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{io::poll_read_buf, sync::CancellationToken};
 
 use super::{Failed, Launcher, Streams, lock};
 use crate::{
     engine::LogChunk,
     error::{Error, Kind},
     process::{self, END_OF_FILE_GRACE, Process, Running},
-    proxy::session::{ServerId, Start},
+    proxy::{
+        session::{ServerId, Start},
+        stdio::enlarge,
+    },
 };
 
 /// Read at a time.
@@ -97,7 +100,9 @@ impl Launcher for Processes {
         tracing::debug!("server {} is process {}", server.0, process.pid());
         let closed = Arc::new(OnceLock::new());
         lock(&self.running).insert(server, Server { process, closed: Arc::clone(&closed) });
-        let output = Output { stdout: Some(stdout), stderr: Some(stderr), piece: vec![0; PIECE].into_boxed_slice() };
+        enlarge(&stdin);
+        enlarge(&stdout);
+        let output = Output { stdout: Some(stdout), stderr: Some(stderr), room: BytesMut::new() };
         Ok(Streams { input: Box::pin(Input { stdin, closed }), output: Box::pin(output) })
     }
 
@@ -147,18 +152,19 @@ fn words(error: &Error) -> String {
 struct Output {
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
-    piece: Box<[u8]>,
+    /// Where to read into: used again once nobody holds what was read.
+    room: BytesMut,
 }
 
 impl Stream for Output {
     type Item = io::Result<LogChunk>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { stdout, stderr, piece } = &mut *self;
+        let Self { stdout, stderr, room } = &mut *self;
         // What it complains about first: it often explains why nothing more comes.
-        let (stderr, bytes) = match poll_piece(stderr, piece, cx) {
+        let (stderr, bytes) = match poll_piece(stderr, room, cx) {
             Some(bytes) => (true, bytes),
-            None => match poll_piece(stdout, piece, cx) {
+            None => match poll_piece(stdout, room, cx) {
                 Some(bytes) => (false, bytes),
                 None if stdout.is_none() && stderr.is_none() => return Poll::Ready(None),
                 None => return Poll::Pending,
@@ -169,11 +175,15 @@ impl Stream for Output {
 }
 
 /// What there is of an output; it is taken away at its end.
-fn poll_piece<R: AsyncRead + Unpin>(output: &mut Option<R>, piece: &mut [u8], cx: &mut Context<'_>) -> Option<Bytes> {
-    let mut buffer = ReadBuf::new(piece);
-    match Pin::new(output.as_mut()?).poll_read(cx, &mut buffer) {
+fn poll_piece<R: AsyncRead + Unpin>(
+    output: &mut Option<R>,
+    room: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Option<Bytes> {
+    room.reserve(PIECE);
+    match poll_read_buf(Pin::new(output.as_mut()?), cx, room) {
         Poll::Pending => None,
-        Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Some(Bytes::copy_from_slice(buffer.filled())),
+        Poll::Ready(Ok(1..)) => Some(room.split().freeze()),
         Poll::Ready(_) => {
             *output = None;
             None

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
 use super::ServerId;
 use crate::proxy::{
     frame::Frame,
     lists::Capability,
-    message::{Id, read},
+    message::{Id, Raw, read},
 };
 
 /// How many cancelled requests and questions of servers that are gone are remembered: an answer to them may still come.
@@ -146,7 +146,7 @@ pub(super) struct Modern {
 
 impl Modern {
     /// Reads it from a request's params; none where they are not of the modern era.
-    pub(super) fn read(params: Option<&RawValue>) -> Option<Self> {
+    pub(super) fn read(params: Option<Raw<'_>>) -> Option<Self> {
         const PREFIX: &str = "io.modelcontextprotocol/";
         #[derive(serde::Deserialize)]
         struct Params {
@@ -178,7 +178,7 @@ pub(super) struct Listen {
 
 impl Listen {
     /// Reads the request.
-    pub(super) fn read(frame: &Frame, params: Option<&RawValue>) -> Self {
+    pub(super) fn read(frame: &Frame, params: Option<Raw<'_>>) -> Self {
         #[derive(serde::Deserialize)]
         struct Params {
             notifications: Map<String, Value>,

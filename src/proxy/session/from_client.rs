@@ -2,8 +2,6 @@
 
 use std::time::Instant;
 
-use serde_json::value::RawValue;
-
 use super::{
     Notice, Output, ServerId, Session,
     client::{At, Initialize, Listen, Modern, Pending, Purpose},
@@ -13,7 +11,7 @@ use crate::proxy::{
     edit,
     frame::Frame,
     make::{self, INVALID_REQUEST, PARSE_ERROR, Reason},
-    message::{Id, Message, Request, Response, parse, read},
+    message::{Id, Message, Raw, Request, Response, parse, read},
 };
 
 /// A tool call larger than this is not kept for being repeated.
@@ -164,7 +162,7 @@ impl Session {
         (matches!(instance.phase, Phase::Serving { .. }) && !instance.input_closed).then_some(server)
     }
 
-    fn client_notification(&mut self, frame: Frame, method: &str, params: Option<&RawValue>, now: Instant) {
+    fn client_notification(&mut self, frame: Frame, method: &str, params: Option<Raw<'_>>, now: Instant) {
         #[derive(serde::Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Params {
@@ -263,10 +261,10 @@ impl Session {
 
     /// A batch of requests goes on as one, to be answered as one. Anything else is taken apart: its parts may have
     /// different ways to go.
-    fn client_batch(&mut self, frame: Frame, parts: &[&RawValue], now: Instant) {
+    fn client_batch(&mut self, frame: Frame, parts: &[Raw<'_>], now: Instant) {
         let requests: Vec<Request<'_>> = parts
             .iter()
-            .filter_map(|part| match parse(part.get().as_bytes()) {
+            .filter_map(|part| match parse(part) {
                 Ok(Message::Request(request)) => Some(request),
                 _ => None,
             })

@@ -14,7 +14,7 @@ use crate::proxy::{
     frame::Frame,
     lists::Capability,
     make,
-    message::{Id, Message, Outcome, Request, Response, parse, read, read_owned},
+    message::{Id, Message, Outcome, Raw, Request, Response, parse, read},
 };
 
 impl Session {
@@ -75,7 +75,7 @@ impl Session {
         self.out.push(Output::ToClient(frame));
     }
 
-    fn server_notification(&mut self, server: ServerId, frame: Frame, method: &str, params: Option<&RawValue>) {
+    fn server_notification(&mut self, server: ServerId, frame: Frame, method: &str, params: Option<Raw<'_>>) {
         let frame = match method {
             "notifications/cancelled" => match self.server_cancels(server, frame, params) {
                 Some(frame) => frame,
@@ -100,14 +100,15 @@ impl Session {
     }
 
     /// A server takes a question back (legacy), or ends a subscription (modern). None: nothing the client should see.
-    fn server_cancels(&mut self, server: ServerId, frame: Frame, params: Option<&RawValue>) -> Option<Frame> {
+    fn server_cancels(&mut self, server: ServerId, frame: Frame, params: Option<Raw<'_>>) -> Option<Frame> {
         #[derive(serde::Deserialize)]
         struct Params<'a> {
             #[serde(borrow, rename = "requestId")]
             request_id: &'a RawValue,
         }
-        let Some(Params { request_id: raw_id }) = read(params) else { return Some(frame) };
-        let Some(id) = read_owned::<Id>(raw_id) else { return Some(frame) };
+        let Some(Params { request_id }) = read(params) else { return Some(frame) };
+        let raw_id = request_id.get().as_bytes();
+        let Some(id) = read::<Id>(Some(raw_id)) else { return Some(frame) };
         let asked = self
             .client
             .asked
@@ -128,7 +129,7 @@ impl Session {
         Some(frame)
     }
 
-    fn is_second_acknowledgement(&mut self, server: ServerId, params: Option<&RawValue>) -> bool {
+    fn is_second_acknowledgement(&mut self, server: ServerId, params: Option<Raw<'_>>) -> bool {
         #[derive(serde::Deserialize)]
         struct Params {
             #[serde(rename = "_meta")]
@@ -248,8 +249,8 @@ impl Session {
     }
 
     /// A batch of answers goes on as one where each part would. Anything else is taken apart.
-    fn server_batch(&mut self, server: ServerId, frame: Frame, parts: &[&RawValue], now: Instant) {
-        let messages: Vec<_> = parts.iter().map(|part| parse(part.get().as_bytes())).collect();
+    fn server_batch(&mut self, server: ServerId, frame: Frame, parts: &[Raw<'_>], now: Instant) {
+        let messages: Vec<_> = parts.iter().map(|part| parse(part)).collect();
         let plain = messages.iter().enumerate().all(|(place, message)| match message {
             Ok(Message::Response(Response { id: Some(id), .. })) => {
                 let pending = self.client.requests.get(id);
@@ -284,8 +285,8 @@ impl Session {
 }
 
 /// Reads the result of `initialize`, or of `server/discover` (which has no one version).
-pub(super) fn accepted(result: &RawValue) -> Accepted {
-    let result: Value = read_owned(result).unwrap_or_default();
+pub(super) fn accepted(result: Raw<'_>) -> Accepted {
+    let result: Value = read(Some(result)).unwrap_or_default();
     Accepted {
         version: result["protocolVersion"].as_str().unwrap_or_default().to_owned(),
         capabilities: Declared::read(&result["capabilities"]),

@@ -13,7 +13,7 @@ use super::{
 use crate::proxy::{
     lists::{Kind, Page},
     make::{self, Reason},
-    message::{Id, Outcome, read},
+    message::{Id, Outcome, Raw, read},
 };
 
 impl Session {
@@ -34,7 +34,7 @@ impl Session {
                         self.other_version(server, &agreed, &accepted(result).version, now);
                     }
                     Outcome::Error(error) => {
-                        self.abandon(server, &format!("it refused initialize: {}", words(error.get())), now);
+                        self.abandon(server, &format!("it refused initialize: {}", words(error)), now);
                     }
                 }
             }
@@ -59,7 +59,7 @@ impl Session {
                         self.greeted(server, now);
                     }
                     Outcome::Error(error) => {
-                        let other = format!("not {version} ({})", words(error.get()));
+                        let other = format!("not {version} ({})", words(error));
                         self.other_version(server, &version, &other, now);
                     }
                 }
@@ -157,8 +157,7 @@ impl Session {
 }
 
 /// What an error says.
-fn words(error: &str) -> String {
-    let message =
-        serde_json::from_str::<Value>(error).ok().and_then(|error| Some(error["message"].as_str()?.to_owned()));
+fn words(error: Raw<'_>) -> String {
+    let message = read::<Value>(Some(error)).and_then(|error| Some(error["message"].as_str()?.to_owned()));
     message.unwrap_or_else(|| "an error without words".into())
 }
