@@ -45,12 +45,7 @@ use crate::{
 pub async fn events(context: &Context, args: &EventsArgs, out: &mut (dyn Write + Send)) -> Result<()> {
     let since = args.since.as_deref().map(since).transpose()?;
     // Read before the engine is asked: it shows what happened also while that is down.
-    let settings = if args.all {
-        None
-    } else {
-        let loaded = context.load(&WatchArgs::default());
-        Some(loaded.map_err(|error| if error.hint.is_none() { error.hint(ALL) } else { error })?.settings)
-    };
+    let settings = if args.all { None } else { Some(context.load(&WatchArgs::default())?.settings) };
     let state = context.state_folder();
     let read = match &settings {
         None => history::read_all(&state),
@@ -84,9 +79,6 @@ pub async fn events(context: &Context, args: &EventsArgs, out: &mut (dyn Write +
         None => Ok(()),
     }
 }
-
-/// Where nothing says which project is meant.
-const ALL: &str = "`mcpmon events --all` shows what happened to all projects";
 
 /// `10m`, or a time.
 fn since(text: &str) -> Result<SystemTime> {
