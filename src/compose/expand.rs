@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::config::{ComposeConfig, Parts, Service, Watch};
@@ -15,7 +16,7 @@ use crate::model::{
     fingerprint::config_hash,
     secret::{Secrets, looks_secret},
     service::{ComposeProject, ServiceTarget},
-    settings::{WatchAction, WatchRule},
+    settings::{ExecHook, WatchAction, WatchRule},
     target::{Build, Condition},
 };
 
@@ -95,7 +96,7 @@ fn service(
         build,
     };
     let mut watch = target.watch.clone();
-    watch.rules.extend(parts.develop.watch.iter().filter_map(|rule| watch_rule(rule, service.builds)));
+    watch.rules.extend(parts.develop.watch.iter().filter_map(watch_rule));
     Target {
         name: service_name(&target.name, name),
         kind: TargetKind::Service(Box::new(service)),
@@ -144,24 +145,46 @@ fn secrets(parts: &Parts) -> Secrets {
     Secrets::new(values)
 }
 
-fn watch_rule(rule: &Watch, builds: bool) -> Option<WatchRule> {
+fn watch_rule(rule: &Watch) -> Option<WatchRule> {
     let action = match rule.action.as_str() {
         "rebuild" => WatchAction::Rebuild,
         "restart" => WatchAction::Restart,
-        // Until files are copied into running containers: what brings the same code in.
-        sync if sync.starts_with("sync") && builds => WatchAction::Rebuild,
-        sync if sync.starts_with("sync") => WatchAction::Restart,
+        "sync" => WatchAction::Sync,
+        "sync+restart" => WatchAction::SyncRestart,
+        "sync+exec" => WatchAction::SyncExec,
         _ => return None,
     };
+    let exec: Option<Exec> = serde_json::from_value(rule.exec.clone()).ok();
+    let exec = exec.and_then(|exec| {
+        Some(ExecHook {
+            command: exec.command?,
+            user: exec.user,
+            working_dir: exec.working_dir,
+            environment: exec.environment.unwrap_or_default(),
+            privileged: exec.privileged,
+        })
+    });
     Some(WatchRule {
         path: rule.path.clone(),
         action,
         include: rule.include.clone(),
         ignore: rule.ignore.clone(),
         target: rule.target.clone(),
-        initial_sync: false,
-        exec: None,
+        initial_sync: rule.initial_sync,
+        exec,
     })
+}
+
+/// `exec` of a rule, as compose writes it.
+#[derive(Deserialize)]
+#[serde(default)]
+#[derive(Default)]
+struct Exec {
+    command: Option<Vec<String>>,
+    user: Option<String>,
+    working_dir: Option<String>,
+    environment: Option<BTreeMap<String, String>>,
+    privileged: bool,
 }
 
 /// Maps dependencies on whole compose targets to their services, and parts the paths that are watched by name among
@@ -270,7 +293,7 @@ mod tests {
             "depends_on": {"db": {"condition": "service_healthy", "restart": true},
                            "job": {"condition": "service_completed_successfully"},
                            "off": {"condition": "service_started", "required": false}},
-            "develop": {"watch": [{"path": "/c/lock", "action": "rebuild"}, {"path": "/c/s", "action": "sync"}]},
+            "develop": {"watch": [{"path": "/c/lock", "action": "rebuild"}, {"path": "/c/s", "action": "sync+restart", "target": "/s", "exec": {"command": ["x", "y"]}}]},
             "volumes": [{"type": "bind", "source": "/data"}, {"type": "volume", "source": "v"}], "scale": 2},
         "db": {"image": "db", "healthcheck": {"test": ["CMD", "x"]}, "restart": "always"},
         "job": {"image": "job", "network_mode": "service:db"}}}"#;
@@ -297,7 +320,8 @@ mod tests {
             ]
         );
         let actions: Vec<_> = api.watch.rules.iter().map(|rule| rule.action).collect();
-        assert_eq!(actions, [WatchAction::Rebuild, WatchAction::Rebuild]);
+        assert_eq!(actions, [WatchAction::Rebuild, WatchAction::SyncRestart]);
+        assert_eq!(api.watch.rules[1].exec.as_ref().map(|exec| exec.command.join(" ")).as_deref(), Some("x y"));
         let TargetKind::Service(db) = &project.targets["web/db"].kind else { panic!() };
         assert!(!db.may_be_done() && db.engine_restarts);
         let TargetKind::Service(job) = &project.targets["web/job"].kind else { panic!() };

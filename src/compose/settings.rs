@@ -121,7 +121,9 @@ impl Composer {
         let files = inputs.iter().map(|path| (path.clone(), digest_of(path))).collect();
         let invocation = invocation.with_files(&found.files);
         let (overridden, _file) = with_overrides(&invocation, compose)?;
-        let said = self.cli.config_of(&overridden, &compose.services).await?;
+        let read = self.cli.config_of(&overridden, &compose.services).await;
+        // Compose does not always say which file it speaks of.
+        let said = read.map_err(|error| if error.hint.is_some() { error } else { error.hint(which(&found.files)) })?;
         if said.config.services.is_empty() {
             return Err(Error::config("the compose project has no active services")
                 .hint("services with `profiles` need compose.profiles in mcpmon.toml, or COMPOSE_PROFILES"));
@@ -168,6 +170,11 @@ fn invocation(compose: &ComposeTarget) -> Invocation {
         env_files: words(&compose.env_file),
         ..Invocation::docker()
     }
+}
+
+fn which(files: &[PathBuf]) -> String {
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    format!("compose read {}", files.join(", "))
 }
 
 /// Every file whose edit means "read the project again", also those that are not there.

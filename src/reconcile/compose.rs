@@ -2,7 +2,7 @@
 //! compose project. It decides nothing but what a failed call leaves: what did come up stays, the rest is tried alone.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -37,6 +37,9 @@ use crate::{
 
 /// Ways of compose, in its words.
 const UP: [&str; 5] = ["up", "--detach", "--no-deps", "--no-build", "--quiet-pull"];
+
+/// The same up to the start.
+const CREATE: [&str; 5] = ["up", "--no-start", "--no-deps", "--no-build", "--quiet-pull"];
 
 /// What a call may take to its end when the session ends.
 const LAST_STEPS: Duration = Duration::from_secs(10);
@@ -260,11 +263,13 @@ impl<E: Engine, I: Images> Executor<E, I> {
         tokio::task::yield_now().await;
         let turn = queue.turn.lock().await;
         let all = std::mem::take(&mut *queue.asked());
-        let (forced, others): (Vec<Asked>, Vec<Asked>) = all.into_iter().partition(|asked| asked.force);
-        for group in [others, forced] {
-            if !group.is_empty() {
-                self.together(project, group).await;
-            }
+        // Those that files are copied into are made first and started then.
+        let mut groups: BTreeMap<(bool, bool), Vec<Asked>> = BTreeMap::new();
+        for asked in all {
+            groups.entry((asked.force, is_filled(project, &asked.target))).or_default().push(asked);
+        }
+        for group in groups.into_values() {
+            self.together(project, group).await;
         }
         drop(turn);
         answered.await.unwrap_or_else(|_| Err(Failure::new("the session ends")))
@@ -318,7 +323,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
         // What is there and was taken over from a dead session has other labels, and stays all the same.
         let force = *force;
         let how = if force { "--force-recreate" } else { "--no-recreate" };
-        let words = UP.into_iter().chain([how]).chain(services.keys().map(String::as_str));
+        let filled = is_filled(project, &group[0].target);
+        let words =
+            if filled { CREATE } else { UP }.into_iter().chain([how]).chain(services.keys().map(String::as_str));
         let argv = argv(compose, file.as_ref(), words);
         let mut running = pin!(cli.run(&argv, |line| tracing::debug!("compose: {line}")));
         let ended = tokio::select! {
@@ -333,6 +340,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let session = self.owner.session.to_string();
         let found = self.engine.list(&[(PROJECT, Some(&project.name))]).await?;
         let mut results = Vec::new();
+        let mut started = BTreeSet::new();
         for asked in group {
             let own: Vec<&ObservedContainer> = found
                 .iter()
@@ -340,9 +348,19 @@ impl<E: Engine, I: Images> Executor<E, I> {
                     container.labels.target() == Some(&asked.target) && container.labels.role() != Some(STDIO)
                 })
                 .collect();
+            if let Some(target) = project.targets.get(&asked.target).filter(|_| filled) {
+                for container in own.iter().filter(|container| {
+                    container.state == State::Created && container.labels.get(SESSION) == Some(&session)
+                }) {
+                    self.fill(project, target, &container.id).await?;
+                    self.engine.start(&container.id).await?;
+                    started.insert(container.id.clone());
+                }
+            }
             let is_there = |container: &&ObservedContainer| {
                 let anew = !force || container.labels.get(SESSION) == Some(&session);
-                anew && container.state != State::Created && container.labels.config_hash() == Some(&asked.service.hash)
+                let runs = container.state != State::Created || started.contains(&container.id);
+                anew && runs && container.labels.config_hash() == Some(&asked.service.hash)
             };
             let there = own.iter().filter(|container| is_there(container)).count();
             results.push(match own.first() {
@@ -351,7 +369,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 _ => {
                     // Not left half-made: the next try makes it afresh.
                     let half_made = own.iter().filter(|container| {
-                        container.state == State::Created && container.labels.get(SESSION) == Some(&session)
+                        container.state == State::Created
+                            && !started.contains(&container.id)
+                            && container.labels.get(SESSION) == Some(&session)
                     });
                     for container in half_made {
                         self.engine.remove(&container.id).await?;
@@ -388,6 +408,12 @@ fn beside(service: &ServiceTarget) -> Value {
     // The engine would write every message to disk.
     whole.entry("logging").or_insert_with(|| serde_json::json!({"driver": "none"}));
     Value::Object(whole)
+}
+
+/// Whether files are copied into the target's containers (the sync actions).
+fn is_filled(project: &Project, target: &str) -> bool {
+    let rules = project.targets.get(target).map(|target| target.watch.rules.as_slice()).unwrap_or_default();
+    rules.iter().any(|rule| rule.action.is_sync())
 }
 
 /// What compose said last, without its progress.

@@ -3,19 +3,20 @@
 //! `sync+restart` restarts the process in the same container, as compose does: what the container has written itself stays. Who
 //! wants a fresh one, with the old one going on until the new one is ready, takes `restart`: it gets the rule's files too.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
 use super::{
     act::{Done, Executor, Failure, LOG_LINES},
-    ready::evidence,
+    ready::{Evidence, evidence},
     sync::{Extent, Synced},
 };
 use crate::{
     engine::{Engine, EngineResult, Images, LogChunk},
     model::{
-        Project, RunTarget, Target, TargetKind,
+        Project, State, Target, TargetKind,
+        labels::{PROJECT, TARGET},
         settings::{ExecHook, WatchAction},
     },
     output::{Event, Reporter, follow::tail, words::exit_words},
@@ -48,8 +49,31 @@ impl<E: Engine, I: Images> Executor<E, I> {
         container: &str,
     ) -> Result<Done, Failure> {
         let Some(target) = project.targets.get(name) else { return Ok(Done::Unchanged) };
+        // A service may have several containers; a session's server beside them is its session's business.
+        let others = match &target.kind {
+            TargetKind::Service(_) => self.containers_of(project, name, container).await?,
+            _ => Vec::new(),
+        };
         let synced = self.copy(project, target, container, Extent::Difference, action).await?;
-        self.follow(target, container, synced.action, &synced).await
+        let done = self.follow(target, container, synced.action, &synced).await?;
+        for other in others {
+            let synced = self.copy(project, target, &other, Extent::Difference, action).await?;
+            self.follow(target, &other, synced.action, &synced).await?;
+        }
+        Ok(done)
+    }
+
+    /// The other containers of the service that one is of.
+    async fn containers_of(&self, project: &Project, name: &str, one: &str) -> Result<Vec<String>, Failure> {
+        let found = self.engine.list(&[(PROJECT, Some(&project.name)), (TARGET, Some(name))]).await?;
+        let role = found.iter().find(|container| container.id == one).and_then(|container| container.labels.role());
+        let others = found.iter().filter(|container| {
+            role.is_none()
+                && container.labels.role().is_none()
+                && container.id != one
+                && container.state == State::Running
+        });
+        Ok(others.map(|container| container.id.clone()).collect())
     }
 
     /// As [`Self::sync`], into a container that does not run: nothing follows.
@@ -93,10 +117,15 @@ impl<E: Engine, I: Images> Executor<E, I> {
         action: Option<WatchAction>,
         synced: &Synced,
     ) -> Result<Done, Failure> {
-        let TargetKind::Run(run) = &target.kind else { return Ok(Done::Unchanged) };
         match action {
             None => Ok(Done::Unchanged),
-            Some(WatchAction::SyncRestart) => self.restart(target, run, container).await,
+            Some(WatchAction::SyncRestart) => match &target.kind {
+                TargetKind::Run(run) => {
+                    self.restart(target, evidence(target, run), run.spec.stop_grace_period, container).await
+                }
+                TargetKind::Service(service) => self.restart(target, Evidence::Running, service.grace, container).await,
+                TargetKind::Compose(_) | TargetKind::Process(_) => Ok(Done::Unchanged),
+            },
             Some(_) => {
                 for hook in &synced.hooks {
                     self.exec(&target.name, container, hook).await?;
@@ -106,9 +135,15 @@ impl<E: Engine, I: Images> Executor<E, I> {
         }
     }
 
-    async fn restart(&self, target: &Target, run: &RunTarget, container: &str) -> Result<Done, Failure> {
-        self.engine.restart(container, run.spec.stop_grace_period).await?;
-        if let Err(mut failure) = self.ready(container, evidence(target, run), target.update.monitor).await {
+    async fn restart(
+        &self,
+        target: &Target,
+        evidence: Evidence,
+        grace: Duration,
+        container: &str,
+    ) -> Result<Done, Failure> {
+        self.engine.restart(container, grace).await?;
+        if let Err(mut failure) = self.ready(container, evidence, target.update.monitor).await {
             failure.log = tail(&self.engine, container, LOG_LINES).await;
             failure.message = format!("restarted with the new files, but {}", failure.message);
             return Err(failure);

@@ -237,7 +237,7 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
     );
     project.write("compose.yaml", "services:\n  s1:\n    image: x\n   nope\n");
     let told = up.wait("config_invalid", "");
-    assert!(told.text("error").contains("line 4") || told.text("error").contains("line 3"), "{}", told.text("error"));
+    assert!(told.text("error").contains("yaml: line"), "{}", told.text("error"));
     assert_eq!(touched(&edited, &running(&project)), Vec::<String>::new());
 
     // Good again, one container more, one service less.
@@ -465,5 +465,52 @@ fn the_example_is_what_it_says() {
     assert!(client.call("greet", &json!({})).starts_with("Hello from compose"));
     client.leave();
     assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn saved_files_are_copied_into_all_containers_of_a_service() {
+    let project = Project::new("compose-sync");
+    let _sweep = sweep(&project, &["web"]);
+    let file = |more: &str| {
+        let service = |action: &str, more: &str| {
+            format!(
+                "{{image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 2s{more}, \
+                 develop: {{watch: [{{path: ./code, action: {action}, target: /code}}]}}}}"
+            )
+        };
+        format!(
+            "services:\n  two: {}\n  again: {}\n",
+            service("sync", &format!(", scale: 2{more}")),
+            service("sync+restart", "")
+        )
+    };
+    project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
+    project.write("compose.yaml", &file(""));
+    project.write("code/x", "one");
+    let has = |text: &str| {
+        let containers = running(&project);
+        assert_eq!(containers.len(), 3);
+        containers.values().all(|(id, _)| {
+            let output = docker(&["exec", id, "/mcp-server", "cat", "/code/x"]);
+            String::from_utf8_lossy(&output.stdout).trim() == text
+        })
+    };
+    let mut up = project.settled();
+    assert!(has("one"), "before they start");
+    let before = running(&project);
+    project.write("code/x", "two");
+    up.wait("action_done", "web/two");
+    up.wait("action_done", "web/again");
+    assert!(has("two"));
+    let after = running(&project);
+    assert_eq!(touched(&before, &after), ["web/again 1"], "the others go on");
+    assert_eq!(before["web/again 1"].0, after["web/again 1"].0, "and this one is the same container");
+    // Containers that are made anew have it too.
+    project.write("compose.yaml", &file(", environment: {A: '1'}"));
+    up.wait("action_done", "web/two");
+    assert!(has("two"));
+    assert_eq!(touched(&after, &running(&project)), ["web/two 1", "web/two 2"]);
+    up.interrupt();
     project.assert_nothing_left();
 }

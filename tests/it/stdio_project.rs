@@ -189,6 +189,7 @@ fn what_can_not_be_run_is_refused_before_anything_begins() {
     let config =
         format!("[targets.api]\nimage = \"{IMAGE}\"\n[targets.web]\ncompose = {{ file = \"compose.yaml\" }}\n");
     let project = Project::with("stdio-refused", &config);
+    project.write("compose.yaml", "services: {a: {image: x}}\n");
     let cases: [(&[&str], i32, &str); 4] = [
         (&["run", "apy"], 64, "did you mean api?"),
         (&["run", "web"], 64, "is a compose target"),
