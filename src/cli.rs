@@ -1,7 +1,7 @@
 //! The command line as clap reads it. Flags have no default values: defaults live in the lowest
 //! configuration layer alone, so that a variable is never hidden by a flag nobody typed.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -79,14 +79,15 @@ pub enum Command {
     Ps,
     /// Show what targets print
     Logs(LogsArgs),
-    /// Follow what happens to the project's containers
-    Events,
+    /// Show what happened to the project, also in sessions that are over
+    Events(EventsArgs),
     /// Stop a target's container and start it again
     Restart(RestartArgs),
     /// Stand between an MCP client and a target's server, and reload the server when files are saved
     #[command(after_long_help = RUN_EXAMPLE)]
     Run(RunArgs),
-    /// Remove containers whose mcpmon is dead
+    /// Remove containers and networks whose mcpmon is dead
+    #[command(after_help = CLEANUP_HELP)]
     Cleanup(CleanupArgs),
     /// Look at the resolved configuration
     #[command(subcommand)]
@@ -180,6 +181,26 @@ pub struct LogsArgs {
     pub tail: Option<usize>,
 }
 
+/// `mcpmon events`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct EventsArgs {
+    /// Stay and show what happens to the containers, whoever does it
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only what is younger: 10m, 2d, or a time as 2026-11-27T14:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only the last so many lines
+    #[arg(short = 'n', long, value_name = "LINES")]
+    pub tail: Option<usize>,
+    /// Of all projects and lines on this machine; needs no mcpmon.toml
+    #[arg(long, conflicts_with = "follow")]
+    pub all: bool,
+    /// How often each target started, was reloaded and crashed, and how long its reloads take
+    #[arg(long, conflicts_with = "follow")]
+    pub summary: bool,
+}
+
 /// `mcpmon restart`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RestartArgs {
@@ -216,6 +237,15 @@ pub struct RunArgs {
     pub watch: WatchArgs,
 }
 
+/// What `mcpmon cleanup --help` ends with.
+const CLEANUP_HELP: &str = "\
+An orphan is a container that says mcpmon.managed=true and names no process, or one that is dead. It is stopped, killed
+where it does not end in time, and removed: eight at once, all within one grace period. With -v, what is left alone is
+listed too, with the reason.
+
+Exit codes: 0 nothing is left to do (or --dry-run), 1 something was left: not agreed to, or it could not be removed; 69
+engine unreachable. Without a terminal and without --force nothing is removed.";
+
 /// `mcpmon cleanup`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CleanupArgs {
@@ -225,17 +255,40 @@ pub struct CleanupArgs {
     /// List only
     #[arg(long)]
     pub dry_run: bool,
+    /// Those of other hosts too, whose owners can't be looked at: they may live
+    #[arg(long)]
+    pub all_hosts: bool,
+    /// Only what was created at least so long ago: 10m, 2h
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub older_than: Option<Duration>,
 }
 
 /// `mcpmon --cleanup --force …`: the flags of [`CleanupArgs`] without the command.
 #[derive(Debug, Clone, Default, Args)]
 pub struct HiddenCleanupArgs {
     /// Do not ask
-    #[arg(long = "force", hide = true, requires = "cleanup")]
+    #[arg(short = 'f', long = "force", hide = true, requires = "cleanup")]
     pub force: bool,
     /// List only
     #[arg(long = "dry-run", hide = true, requires = "cleanup")]
     pub dry_run: bool,
+    /// Those of other hosts too
+    #[arg(long = "all-hosts", hide = true, requires = "cleanup")]
+    pub all_hosts: bool,
+    /// Only what is old enough
+    #[arg(long = "older-than", hide = true, requires = "cleanup", value_parser = age)]
+    pub older_than: Option<Duration>,
+}
+
+impl From<HiddenCleanupArgs> for CleanupArgs {
+    fn from(args: HiddenCleanupArgs) -> Self {
+        let HiddenCleanupArgs { force, dry_run, all_hosts, older_than } = args;
+        Self { force, dry_run, all_hosts, older_than }
+    }
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}: write 90s, 10m, 2h or 3d"))
 }
 
 /// `mcpmon config`.

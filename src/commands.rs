@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use self::context::Context;
 use crate::{
-    cli::{CleanupArgs, Cli, Command, WatchArgs},
+    cli::{Cli, Command, WatchArgs},
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::Project,
@@ -62,9 +62,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<u8> {
     let command = match (cli.command, cli.cleanup) {
         (Some(command), false) => command,
-        (None, true) => {
-            Command::Cleanup(CleanupArgs { force: cli.cleanup_args.force, dry_run: cli.cleanup_args.dry_run })
-        }
+        (None, true) => Command::Cleanup(cli.cleanup_args.into()),
         (Some(_), true) => return Err(Error::usage("--cleanup is a command of its own").hint("use `mcpmon cleanup`")),
         (None, false) => {
             let _ = write!(stderr(), "{}", Cli::command().render_help());
@@ -121,11 +119,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
             let engine = context.connect(settings.session.docker_timeout).await?;
             logs::run(&engine, &settings, &args, Options::detect(context.json())).await.map(done)
         }
-        Command::Events => {
-            let settings = context.load(&WatchArgs::default())?.settings;
-            let engine = context.connect(settings.session.docker_timeout).await?;
-            events::run(&engine, &settings, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
-        }
+        Command::Events(args) => events::events(context, &args, &mut stdout()).await.map(done),
         Command::Config(command) => {
             let request = context.request(&WatchArgs::default());
             config::run(&command, &request, context.format(), &mut stdout())

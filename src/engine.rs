@@ -1,7 +1,12 @@
 //! The container engine behind a narrow trait: what mcpmon needs of it, in mcpmon's words.
 //! Nothing outside this folder knows bollard, HTTP, or the docker CLI.
 
-use std::{collections::BTreeMap, future::Future, pin::Pin, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -36,7 +41,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Who answers, once per connection.
     fn info(&self) -> EngineInfo;
 
-    /// Containers that carry all these labels (`value` none: any value), in any state.
+    /// What its clock says: the one by which containers were created.
+    fn clock(&self) -> impl Future<Output = EngineResult<SystemTime>> + Send;
+
+    /// Containers that carry all these labels (`value` none: any value), in any state. What a container has of
+    /// mcpmon's labels by its image alone (somebody has committed one of mcpmon's containers) does not count.
     fn list(
         &self,
         labels: &[(&str, Option<&str>)],

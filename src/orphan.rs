@@ -6,6 +6,8 @@
 //! - A configuration file that still asks for a container that was left on purpose (`on_exit = "keep"`): it is no
 //!   orphan, though nobody keeps it now.
 
+pub mod age;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use uuid::Uuid;
@@ -127,7 +129,8 @@ impl Known {
         matches!(self.judge_labels(labels), Verdict::Orphan(_) | Verdict::Kept { .. })
     }
 
-    /// Pid and start time of the living session that has a container: only with both a process is signalled.
+    /// Pid and start time of the living session that has a container: only with both a process is signalled, and only
+    /// if it is an mcpmon of this user's. None where a label names a session that keeps another project.
     pub fn keeper(&self, container: &ObservedContainer) -> Option<(u32, u64)> {
         self.keeper_named(Some(&container.id), &container.labels)
     }
@@ -142,10 +145,14 @@ impl Known {
             return None;
         }
         if let Some(lease) = self.lease(id, labels) {
-            return Some((lease.pid, lease.pid_start));
+            // Anybody can write another session's UUID into a label: that one keeps something else.
+            return (lease.project.as_deref() == labels.project()).then_some((lease.pid, lease.pid_start));
         }
         let number = |key: &str| labels.get(key).and_then(|text| text.parse::<u64>().ok());
-        Some((u32::try_from(number(PID)?).ok()?, number(PID_START)?))
+        let process = (u32::try_from(number(PID)?).ok()?, number(PID_START)?);
+        // The same with its process: it says itself what it keeps, and this is not it.
+        let says = self.leases.iter().any(|lease| (lease.pid, lease.pid_start) == process);
+        (!says).then_some(process)
     }
 
     /// The living session that has a container by its lease, or the one that made it.

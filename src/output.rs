@@ -3,12 +3,13 @@
 //! ```text
 //! Reporter -> Reports -> show -> words -> stdout, stderr (live: the lines that move)
 //! container -> lines -> follow -> Reporter
-//! Plan -> diff        Error -> style::error
+//! Reporter -> history        Plan -> diff        Error -> style::error
 //! ```
 
 pub mod diff;
 pub mod event;
 pub mod follow;
+pub mod history;
 pub mod lines;
 mod live;
 pub mod log;
@@ -20,6 +21,7 @@ pub mod style;
 pub mod words;
 
 pub use event::{ActionKind, Event};
+pub use history::History;
 pub use reporter::Reporter;
 pub use show::{Form, Options, ignore_closed, show};
 pub use style::Paint;

@@ -9,12 +9,13 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`killed`], [`reload`], [`resident`], [`services`], [`session`], [`start`] | the rows |
+//! | [`fifty`], [`killed`], [`orphans`], [`reload`], [`resident`], [`services`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
 mod killed;
 mod machine;
+mod orphans;
 mod reload;
 mod resident;
 mod run;
@@ -96,9 +97,10 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("fifty", fifty::measure),
     ("services", services::measure),
+    ("orphans", orphans::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("killed", killed::measure),

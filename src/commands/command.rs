@@ -19,7 +19,7 @@ use crate::{
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::TargetKind,
-    output::log,
+    output::{history::Subject, log},
     process,
 };
 
@@ -43,7 +43,8 @@ pub async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
         let lone = lone.clone();
         move || Box::pin(std::future::ready(lone.load()))
     });
-    Run { context, settings: &settings, target, load }.process(launcher).await
+    let history = context.history(&Subject::Kind("command"), "command");
+    Run { context, settings: &settings, target, load }.process(launcher, history).await
 }
 
 /// Whether a word without a slash is a program at all; if not, it was perhaps meant to be a command of mcpmon's.

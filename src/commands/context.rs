@@ -12,7 +12,7 @@ use crate::{
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
     model::{Owner, Settings},
-    output::{log, style::Paint},
+    output::{History, history::Subject, log, style::Paint},
     session::{
         guard::{self, Begun},
         mark,
@@ -61,6 +61,16 @@ impl Context {
         let state = self.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
         let state = state.or_else(|| Some(self.home()?.join(".local/state")));
         state.unwrap_or_else(std::env::temp_dir).join("mcpmon")
+    }
+
+    /// Where what `by` does is kept, for `mcpmon events`.
+    pub fn history(&self, subject: &Subject, by: &'static str) -> History {
+        History::new(&self.state_folder(), subject, by)
+    }
+
+    /// The same of a project.
+    pub fn project_history(&self, project: &str, by: &'static str) -> History {
+        self.history(&Subject::Project(project.to_owned()), by)
     }
 
     /// What the configuration is read from.

@@ -4,9 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    fs::{File, Permissions},
     io::Write,
-    os::unix::fs::PermissionsExt,
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
@@ -25,7 +23,9 @@ use crate::{
     error::{Error, Kind, Result},
     model::{Settings, labels::PROJECT},
     output::{
-        Event, Reporter, private,
+        Event, Reporter,
+        lines::json,
+        private,
         reporter::Reports,
         show::{Options, show},
     },
@@ -69,7 +69,7 @@ pub async fn start(
         .env(SUPERVISOR, &log)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(File::options().append(true).open(&log).map_err(failed)?)
+        .stderr(private::append_own(&log).map_err(failed)?)
         .spawn()
         .map_err(failed)?;
     let pid = child.id().unwrap_or_default();
@@ -198,6 +198,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     let settings = context.settings(&args.watch).await?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "up -d"));
     let shown = tokio::spawn(journal(reports, log));
     // Nobody has to read what it says: its log keeps it.
     let unread = CancellationToken::new();
@@ -207,13 +208,12 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     result.map(|_| 0)
 }
 
-/// Writes every event to the log, and to stdout as long as somebody reads it.
+/// Writes every event to the log (of this supervisor alone; what is worth more is in the project's history), and to stdout as long as somebody reads it.
 async fn journal(mut reports: Reports, log: PathBuf) {
-    let mut file = File::options().append(true).open(log).ok();
+    let mut file = private::append_own(&log).ok();
     let mut out = Some(tokio::io::stdout());
     while let Some(event) = reports.next().await {
-        let Ok(mut line) = serde_json::to_string(&event) else { continue };
-        line.push('\n');
+        let line = json(&event) + "\n";
         if let Some(file) = &mut file {
             let _ = file.write_all(line.as_bytes());
         }
@@ -230,11 +230,7 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder = context.state_folder();
     let path = folder.join(format!("{project}.log"));
-    let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {
-        // One of an earlier version may be open to all.
-        file.set_permissions(Permissions::from_mode(0o600))?;
-        file.set_len(0)
-    });
+    let made = private::own_folder(&folder).and_then(|_| private::append_own(&path)).and_then(|file| file.set_len(0));
     made.map_err(|error| {
         Error::failed(format!("the supervisor's log {} can't be written", path.display())).caused_by(error)
     })?;

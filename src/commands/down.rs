@@ -38,6 +38,7 @@ pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
     }
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "down"));
     let mut options = Options::detect(context.json());
     options.targets = settings.project.targets.keys().cloned().collect();
     let shown = tokio::spawn(show(reports, options));
@@ -152,6 +153,10 @@ async fn end_owners(owners: BTreeSet<(u32, u64)>, grace: Duration) -> Result<boo
             Error::failed(format!("mcpmon, pid {pid}, which keeps the project, can't be ended")).caused_by(error)
         };
         let Some(process) = Process::open(pid, started).map_err(failed)? else { continue };
+        // What a label says may be anybody's word: no process but this user's own mcpmon hears of it.
+        if !process.is_own_mcpmon() {
+            continue;
+        }
         process.terminate().map_err(failed)?;
         any = true;
         let limit = grace + MARGIN;

@@ -1,6 +1,7 @@
-//! `mcpmon events`: what happens to the project's containers, as it happens, in mcpmon's words.
+//! `mcpmon events`: what happened to a project, in all its sessions ([`crate::output::history`]); with `-f` then what happens
+//! to its containers, as it happens, in mcpmon's words, whoever does it. Like `mcpmon logs`: without `-f` it ends.
 //!
-//! With `--format json`, one object per line:
+//! What is kept has the form of `docs/events.md`. What `-f` adds, with `--format json`, one object per line:
 //!
 //! ```json
 //! {"time":"2026-11-22T14:11:00.123456789Z","what":"ended","target":"api","container":"3f2a…","name":"acme-api","exit_code":137}
@@ -12,22 +13,121 @@
 //! When the engine stops answering, that is said on stderr; events go on where they ended when it is back.
 
 use std::{
+    fmt::Write as _,
     io::{self, Write},
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use comfy_table::{Table, presets};
 
 use serde::Serialize;
 
+use super::context::Context;
 use crate::{
-    cli::Format,
+    cli::{EventsArgs, Format, WatchArgs},
     engine::{
         Engine, EngineEvent,
         resume::{EventFeed, Update},
     },
-    error::Result,
+    error::{Error, Result},
     model::{Settings, labels::PROJECT},
-    output::{Paint, ignore_closed, style::Palette, words::exit_words},
+    output::{
+        Paint,
+        history::{self, Subject},
+        ignore_closed,
+        lines::{cell, json, printable},
+        style::{Palette, plain_table},
+        words::{LONGEST_NAME, Words, duration, exit_words},
+    },
 };
+
+/// Shows what was kept, and with `-f` what happens from then on.
+pub async fn events(context: &Context, args: &EventsArgs, out: &mut (dyn Write + Send)) -> Result<()> {
+    let since = args.since.as_deref().map(since).transpose()?;
+    // Read before the engine is asked: it shows what happened also while that is down.
+    let settings = if args.all { None } else { Some(context.load(&WatchArgs::default())?.settings) };
+    let state = context.state_folder();
+    let read = match &settings {
+        None => history::read_all(&state),
+        Some(settings) => history::read(&state, &Subject::Project(settings.project.name.clone())),
+    };
+    let mut lines = read.map_err(|error| Error::failed("what happened can't be read").caused_by(error))?;
+    if let Some(since) = since {
+        lines.retain(|line| humantime::parse_rfc3339(line.time()).is_ok_and(|time| time >= since));
+    }
+    lines.drain(..args.tail.map_or(0, |tail| lines.len().saturating_sub(tail)));
+    let (format, paint) = (context.format(), Paint::stdout());
+    let text = match (args.summary, format) {
+        (true, Format::Text) => summary_table(&history::summary(&lines), paint),
+        (true, Format::Json) => json(&history::summary(&lines)) + "\n",
+        (false, Format::Text) => past(&lines, args.all, paint),
+        (false, Format::Json) => lines.iter().map(|line| json(&line.value) + "\n").collect(),
+    };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if written.is_err() {
+        return ignore_closed(written);
+    }
+    match settings.filter(|_| args.follow) {
+        Some(settings) => {
+            let engine = context.connect(settings.session.docker_timeout).await?;
+            run(&engine, &settings, format, paint, out).await
+        }
+        None if lines.is_empty() && format == Format::Text => {
+            note("nothing has been kept yet; -f shows what happens from now on");
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+/// `10m`, or a time.
+fn since(text: &str) -> Result<SystemTime> {
+    if let Ok(ago) = humantime::parse_duration(text) {
+        return Ok(SystemTime::now().checked_sub(ago).unwrap_or(UNIX_EPOCH));
+    }
+    humantime::parse_rfc3339_weak(text).map_err(|_| {
+        Error::usage(format!("--since {text}: that is no time")).hint("write 10m, 2d, or 2026-11-27T14:00:00Z")
+    })
+}
+
+/// What was kept, a line each: `2026-11-22T14:11:00.123Z api: reloaded in 320 ms (start-first); a.py changed  [up 4711]`.
+fn past(lines: &[history::Line], all: bool, paint: Paint) -> String {
+    let mut text = String::new();
+    // What one says depends on what was said before: each one is said for itself.
+    for line in lines {
+        let mut words = Words::new(paint, paint, &[], false);
+        let Some(record) = &line.record else {
+            let event = line.value["event"].as_str().unwrap_or("?");
+            let _ = writeln!(text, "{} {}", paint.dim(cell(line.time(), 30)), cell(event, LONGEST_NAME));
+            continue;
+        };
+        let said = words.say(&record.event).unwrap_or_default();
+        let said = said.lines().next().unwrap_or_default();
+        let why = record.why.as_deref().map_or_else(String::new, |why| format!("; {}", cell(why, 300)));
+        let session = record.session.as_deref().and_then(|session| session.get(..8)).filter(|_| all);
+        let by = format!("{} {}{}", record.by, record.pid, session.map_or_else(String::new, |id| format!(" {id}")));
+        let by = paint.dim(format!("[{}]", cell(&by, 60)));
+        let _ = writeln!(text, "{} {said}{why}  {by}", paint.dim(cell(&record.time, 30)));
+    }
+    text
+}
+
+fn summary_table(summary: &[history::Summary], paint: Paint) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["TARGET", "STARTS", "RELOADS", "FAILED RELOADS", "CRASHES", "MEDIAN RELOAD"]);
+    for target in summary {
+        table.add_row([
+            cell(&target.target, LONGEST_NAME),
+            target.starts.to_string(),
+            target.reloads.to_string(),
+            target.reloads_failed.to_string(),
+            target.crashes.to_string(),
+            target.reload_median_ms.map_or_else(|| "-".into(), duration),
+        ]);
+    }
+    plain_table(&mut table, paint)
+}
 
 /// Writes events until `out` is closed (or the process ends).
 pub async fn run(
@@ -45,7 +145,7 @@ pub async fn run(
                 let Some(happening) = Happening::read(&event) else { continue };
                 let line = match format {
                     Format::Text => happening.text(&mut palette, paint),
-                    Format::Json => serde_json::to_string(&happening).unwrap_or_default(),
+                    Format::Json => json(&happening),
                 };
                 let written = writeln!(out, "{line}").and_then(|()| out.flush());
                 if written.is_err() {
@@ -167,12 +267,14 @@ impl Happening {
         };
         let id = self.container.get(..12).unwrap_or(&self.container);
         let which = match &self.name {
-            Some(name) => format!("({name} {id})"),
+            Some(name) => format!("({} {id})", cell(name, LONGEST_NAME)),
             None => format!("({id})"),
         };
         // Milliseconds are enough for eyes.
         let time = self.time.get(..23).map_or_else(|| self.time.clone(), |time| format!("{time}Z"));
-        let name = paint.style(palette.colour(&self.target).bold(), format_args!("{}:", self.target));
+        let name =
+            paint.style(palette.colour(&self.target).bold(), format_args!("{}:", cell(&self.target, LONGEST_NAME)));
+        let what = printable(&what, paint.is_on());
         format!("{} {name} {what} {}", paint.dim(time), paint.dim(which))
     }
 }

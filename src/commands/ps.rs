@@ -38,7 +38,11 @@ use crate::{
         service::COMPOSE_SERVICE,
     },
     orphan::Verdict,
-    output::{Paint, ignore_closed},
+    output::{
+        Paint, ignore_closed,
+        lines::{cell, harmless},
+        words::{LONGEST_NAME, age},
+    },
 };
 
 /// The state of a former container that a session keeps beside the running one.
@@ -59,7 +63,7 @@ pub async fn run(
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let text = match format {
         Format::Text => table(&rows, now, paint),
-        Format::Json => serde_json::to_string_pretty(&rows).unwrap_or_default() + "\n",
+        Format::Json => harmless(serde_json::to_string_pretty(&rows).unwrap_or_default()) + "\n",
     };
     ignore_closed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
@@ -224,11 +228,11 @@ pub fn table(rows: &[Row], now: Duration, paint: Paint) -> String {
         let container = row.container.as_ref();
         let age = |container: &Container| age(now.as_secs().saturating_sub(container.created_seconds));
         table.add_row([
-            if row.in_file { row.target.clone() } else { format!("{} (not in the file)", row.target) },
-            container.map_or_else(|| "-".into(), |container| container.name.clone()),
-            state_text(row),
+            if row.in_file { shown(&row.target) } else { format!("{} (not in the file)", shown(&row.target)) },
+            container.map_or_else(|| "-".into(), |container| shown(&container.name)),
+            shown(&state_text(row)),
             container.map_or_else(|| "-".into(), age),
-            container.map_or_else(String::new, |container| container.ports.join(", ")),
+            container.map_or_else(String::new, |container| container.ports.join(", ").replace(char::is_control, "")),
             match &row.owner {
                 None => "-".into(),
                 Some(Owner::Alive { pid }) => format!("pid {pid}"),
@@ -255,6 +259,11 @@ pub fn table(rows: &[Row], now: Duration, paint: Paint) -> String {
     text
 }
 
+/// What labels and the engine say stays on its line.
+fn shown(text: &str) -> String {
+    cell(text, LONGEST_NAME)
+}
+
 fn needs_a_look(row: &Row) -> bool {
     let unhealthy = row.container.as_ref().is_some_and(|container| container.health == "unhealthy");
     let stopped = match row.state.as_str() {
@@ -277,16 +286,6 @@ fn state_of(row: &Row, container: &Container) -> String {
         ("exited", Some(code), _) => format!("exited ({code})"),
         ("running", _, health) if health != "none" => format!("running ({health})"),
         (state, ..) => state.to_owned(),
-    }
-}
-
-/// As Kubernetes writes ages: `42s`, `5m`, `3h`, `12d`.
-fn age(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
     }
 }
 

@@ -24,6 +24,7 @@ pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
     let settings = context.settings_as_far_as_possible().await?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "restart"));
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let result = restart(&engine, &settings, args, &reporter).await;
     drop(reporter);

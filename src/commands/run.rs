@@ -2,13 +2,14 @@
 //! server's messages and nothing else; all that people read goes to stderr.
 
 mod dependencies;
+pub mod kept;
 pub mod serve;
 
 use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
-use self::serve::serve;
+use self::{kept::Kept, serve::serve};
 use super::{
     context::{Context, Reader},
     unknown_target,
@@ -23,7 +24,7 @@ use crate::{
         labels::DEPENDENCY,
         target::{OnReload, UpdateOrder},
     },
-    output::{Event, Reporter},
+    output::{Event, History, Reporter},
     process,
     proxy::{
         drive::files::{Files, Load, Surroundings},
@@ -55,7 +56,10 @@ pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
             let order = if alone { UpdateOrder::StartFirst } else { UpdateOrder::StopFirst };
             run.container(target.update.order.unwrap_or(order), service.grace).await
         }
-        TargetKind::Process(words) => run.process(command(words, &settings)?).await,
+        TargetKind::Process(words) => {
+            let history = context.project_history(&project.name, "run");
+            run.process(command(words, &settings)?, history).await
+        }
         TargetKind::Compose(_) => Err(no_such(project, &args.target)),
     }
 }
@@ -92,6 +96,8 @@ impl Run<'_> {
         let Self { context, settings, target, .. } = self;
         let engine = context.connect(settings.session.docker_timeout).await?;
         let (reporter, reports) = Reporter::channel();
+        let history = context.project_history(&settings.project.name, "run");
+        let reporter = reporter.keeping(history.clone());
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
         let options = self.options(session, order, grace);
@@ -129,13 +135,15 @@ impl Run<'_> {
             }
         };
         let extensions = self.extensions(session);
-        serve(&target.name, options, launcher, extensions, reports, outside, before_the_end, &guard).await
+        let kept = Kept::new(history, &settings.project.name, session);
+        serve(&target.name, kept, options, launcher, extensions, reports, outside, before_the_end, &guard).await
     }
 
     /// A session with a plain command, the first one started by this launcher.
-    pub async fn process(&self, first: process::Launcher) -> Result<u8> {
+    pub async fn process(&self, first: process::Launcher, history: History) -> Result<u8> {
         let target = self.target;
         let (reporter, reports) = Reporter::channel();
+        let reporter = reporter.keeping(history.clone());
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
         let owner = session::new();
         let session = owner.session;
@@ -157,7 +165,8 @@ impl Run<'_> {
             };
             files.run(told, edited, |_| std::future::ready(()))
         };
-        serve(&target.name, options, launcher, self.extensions(session), reports, outside, async {}, &guard).await
+        let kept = Kept::new(history, &self.settings.project.name, session);
+        serve(&target.name, kept, options, launcher, self.extensions(session), reports, outside, async {}, &guard).await
     }
 
     async fn files(&self, reporter: Reporter) -> Result<Files> {

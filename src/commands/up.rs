@@ -58,6 +58,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(context.project_history(&settings.project.name, "up"));
     let mut options = ShowOptions::detect(context.json());
     options.targets = meant(&settings.project, &args.targets);
     options.watching = !args.no_watch;

@@ -13,6 +13,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{Read, Write, stdin, stdout},
+    path::Path,
     process::ExitCode,
     time::{Duration, Instant, SystemTime},
 };
@@ -26,7 +27,7 @@ use crate::{
         Labels, ObservedContainer, State,
         labels::{CONFIG, MANAGED, SESSION},
     },
-    output::private,
+    output::{ActionKind, Event, History, event::millis, history::Subject, private},
     process::{END_OF_FILE_GRACE, kin},
     reconcile::stamp,
     session::{
@@ -119,7 +120,9 @@ fn told(said: &[u8]) -> Option<Told> {
     for note in whole.filter_map(|line| serde_json::from_slice::<Note>(line).ok()) {
         match note {
             Note::Order(given) => order = Some(given),
-            Note::Adopted(container) => drop(adopted.insert(container)),
+            Note::Adopted(container) => {
+                adopted.insert(container);
+            }
             Note::Keep(kept) => keep = kept,
             Note::Goodbye => return None,
         }
@@ -264,6 +267,7 @@ impl Work<'_> {
             Err(error) => return Err(error),
         }
         self.log.say(&format!("container {} stopped and removed in {:?}", container.name, began.elapsed()));
+        self.log.keep(container, began.elapsed());
         Ok(())
     }
 
@@ -320,10 +324,21 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
+    /// For `mcpmon events`, where the session had a history.
+    fn keep(&self, container: &ObservedContainer, took: Duration) {
+        let Some(state) = self.order.log.as_deref().and_then(Path::parent) else { return };
+        let project = container.labels.project().map(|project| Subject::Project(project.to_owned()));
+        let history = History::existing(state, &project.unwrap_or(Subject::Kind("docker")), "watchdog");
+        let target = container.labels.target().unwrap_or(&container.name).to_owned();
+        let done = Event::ActionDone { target, action: ActionKind::Remove, duration_ms: millis(took) };
+        // Nobody is there to be told that it can't be kept.
+        let _ = history.add_because(&done, &format!("its mcpmon, pid {}, did not end in order", self.order.pid));
+    }
+
     fn say(&self, what: &str) {
         let Some(path) = &self.order.log else { return };
-        let made = path.parent().map_or(Ok(()), |folder| private::folder(folder, true));
-        let Ok(mut file) = made.and_then(|()| private::append(path)) else { return };
+        let made = path.parent().map(private::own_folder).transpose();
+        let Ok(mut file) = made.and_then(|_| private::append_own(path)) else { return };
         if file.metadata().is_ok_and(|meta| meta.len() > LOG_LIMIT) {
             let _ = file.set_len(0);
         }

@@ -16,6 +16,7 @@ use super::{config::ComposeConfig, invocation::Invocation};
 use crate::{
     engine::cli::{self, Ended},
     error::{Error, Result},
+    session::mark,
 };
 
 /// Where to get it.
@@ -131,6 +132,8 @@ impl ComposeCli {
         };
         let mut command = Command::new(program);
         command.args(rest).env_clear().envs(&*self.environment).current_dir(&self.folder);
+        // A watchdog ends what its session had at work.
+        mark::put(command.as_std_mut(), mark::Kind::Tool);
         Ok(command)
     }
 

@@ -52,9 +52,15 @@ impl DockerCli {
     }
 
     /// Runs it to its end; dropped before, it takes its children with it.
-    async fn run(&self, arguments: Vec<OsString>, progress: impl FnMut(&str) + Send) -> EngineResult<Ended> {
+    async fn run(
+        &self,
+        arguments: Vec<OsString>,
+        more: Vec<(String, String)>,
+        progress: impl FnMut(&str) + Send,
+    ) -> EngineResult<Ended> {
         let mut command = Command::new(self.program()?);
-        command.args(arguments).env_clear().envs(&self.environment).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments).env_clear().envs(&self.environment).envs(more);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         mark::put(command.as_std_mut(), mark::Kind::Tool);
         let cannot = |error: io::Error| EngineError::Command {
             message: format!("docker can't be run: {error}"),
@@ -141,12 +147,14 @@ impl Images for DockerCli {
         progress: impl FnMut(&str) + Send,
     ) -> EngineResult<()> {
         check_build(build)?;
-        let ended = self.run(build_arguments(build, tag, labels), progress).await?;
+        let given = build_environment(build).map(|(key, value)| (key.clone(), value.clone())).collect();
+        let ended = self.run(build_arguments(build, tag, labels), given, progress).await?;
         ended.result(&format!("docker build of {}", build.context.display()), &self.environment)
     }
 
     async fn pull(&self, reference: &str, progress: impl FnMut(&str) + Send) -> EngineResult<()> {
-        let ended = self.run(vec!["pull".into(), "--".into(), reference.into()], progress).await?;
+        let pull = vec!["pull".into(), "--".into(), reference.into()];
+        let ended = self.run(pull, Vec::new(), progress).await?;
         if !ended.status.success()
             && !ended.last.iter().any(|line| says_unreachable(line))
             && let Some(line) = ended.last.iter().rev().find(|line| says_not_found(line))
@@ -169,13 +177,61 @@ fn build_arguments(build: &Build, tag: &str, labels: &BTreeMap<String, String>) 
     }
     for (key, value) in &build.args {
         // A bare key: docker takes the value from its own environment.
-        add("--build-arg", value.as_ref().map_or_else(|| key.clone(), |value| format!("{key}={value}")).into());
+        let in_line = value.as_ref().filter(|_| !goes_by_environment(key));
+        add("--build-arg", in_line.map_or_else(|| key.clone(), |value| format!("{key}={value}")).into());
     }
     for (key, value) in labels {
         add("--label", format!("{key}={value}").into());
     }
     arguments.extend(["--".into(), build.context.clone().into()]);
     arguments
+}
+
+/// Values of build arguments that docker gets by its environment: what stands on a command line, everybody on the machine
+/// can read.
+fn build_environment(build: &Build) -> impl Iterator<Item = (&String, &String)> {
+    build
+        .args
+        .iter()
+        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+        .filter(|(key, _)| goes_by_environment(key))
+}
+
+/// Whether a variable of that name means nothing to docker itself and to what it runs.
+fn goes_by_environment(key: &str) -> bool {
+    const MEANT: [&str; 12] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "TMPDIR",
+        "TERM",
+        "LANG",
+        "NO_COLOR",
+        "COLUMNS",
+        "SSH_AUTH_SOCK",
+        "KUBECONFIG",
+        "SHELL",
+        "PWD",
+    ];
+    const BEGIN: [&str; 13] = [
+        "DOCKER_",
+        "BUILDKIT_",
+        "BUILDX_",
+        "COMPOSE_",
+        "MCPMON_",
+        "GO",
+        "SSL_CERT_",
+        "LD_",
+        "LC_",
+        "XDG_",
+        "OTEL_",
+        "AWS_",
+        "GIT_",
+    ];
+    let upper = key.to_uppercase();
+    let is_name = !key.is_empty() && !key.contains(['=', '\0']);
+    let is_meant = MEANT.contains(&&*upper) || BEGIN.iter().any(|begin| upper.starts_with(begin));
+    is_name && !is_meant && !upper.ends_with("_PROXY")
 }
 
 fn dockerfile(build: &Build) -> PathBuf {

@@ -1,7 +1,12 @@
 //! The engine over its HTTP API: [`Docker`] is the one implementation of [`Engine`].
 //! It must not decide anything; it carries calls out, with a time limit each, and sorts what comes back.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::mpsc;
 
@@ -24,6 +29,7 @@ mod attach;
 mod containers;
 mod errors;
 mod exec;
+mod inherited;
 mod membership;
 mod open;
 mod resources;
@@ -46,6 +52,8 @@ struct Shared {
     /// Where it listens, if that is a socket in the file system.
     socket: Option<PathBuf>,
     call_limit: Duration,
+    /// Labels of images by their ids, which never change.
+    image_labels: inherited::ImageLabels,
 }
 
 impl Docker {
@@ -74,6 +82,10 @@ impl std::fmt::Debug for Docker {
 impl Engine for Docker {
     fn info(&self) -> EngineInfo {
         self.shared.info.clone()
+    }
+
+    async fn clock(&self) -> EngineResult<SystemTime> {
+        self.engine_clock().await
     }
 
     async fn list(&self, labels: &[(&str, Option<&str>)]) -> EngineResult<Vec<ObservedContainer>> {

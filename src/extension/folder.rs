@@ -19,10 +19,11 @@ use std::{
 use rustix::fs::{AtFlags, Mode, OFlags};
 use uuid::Uuid;
 
+use crate::output::private::{self, FOLDER};
+
 /// How long what a killed session left stays; one that has just made its folder may not have locked it yet.
 const LEFT_FOR: Duration = Duration::from_hours(1);
 const IGNORE: &str = ".gitignore";
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The files of one extension in one session.
 #[derive(Debug)]
@@ -117,14 +118,15 @@ impl Kept {
 
 /// Makes and locks the session's folder; clears up after dead sessions.
 fn open(above: &Path, extension: &Path, session: &str) -> io::Result<File> {
-    crate::output::private::folder(above, true)?;
+    private::folder(above, true)?;
     match fs::symlink_metadata(extension) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => crate::output::private::folder(extension, false)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => private::folder(extension, false)?,
         _ => {}
     }
-    let parent =
-        File::from(rustix::fs::open(extension, FOLDER, Mode::empty()).map_err(|error| refused(error, extension))?);
-    own(&parent, extension)?;
+    let parent = File::from(
+        rustix::fs::open(extension, FOLDER, Mode::empty()).map_err(|error| private::refused(error, extension))?,
+    );
+    private::own(&parent, extension, Mode::RWXU)?;
     let ignore = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut ignore = File::from(rustix::fs::openat(&parent, IGNORE, ignore, Mode::RUSR | Mode::WUSR)?);
     ignore.write_all(b"*\n")?;
@@ -133,21 +135,6 @@ fn open(above: &Path, extension: &Path, session: &str) -> io::Result<File> {
     folder.try_lock().map_err(io::Error::from)?;
     clear(&parent, extension, session, SystemTime::now());
     Ok(folder)
-}
-
-/// The folder is this user's, and from now on nobody else's.
-fn own(folder: &File, path: &Path) -> io::Result<()> {
-    let found = rustix::fs::fstat(folder)?;
-    if found.st_uid != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!("{} belongs to another user (uid {})", path.display(), found.st_uid),
-        ));
-    }
-    if found.st_mode & 0o077 != 0 {
-        rustix::fs::fchmod(folder, Mode::RWXU)?;
-    }
-    Ok(())
 }
 
 /// Removes what dead sessions left. What can't be removed stays for the next try.
@@ -173,17 +160,6 @@ fn remove(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn refused(error: rustix::io::Errno, path: &Path) -> io::Error {
-    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_symlink());
-    if is_link {
-        return io::Error::new(
-            io::ErrorKind::NotADirectory,
-            format!("{} is a symbolic link, which is not followed", path.display()),
-        );
-    }
-    io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", path.display()))
 }
 
 #[cfg(test)]

@@ -19,6 +19,9 @@ impl Processes for Told {
 
 const HERE: &str = "m/b/n";
 
+/// What it shows, the container's id, its labels, the verdict.
+type OfContainer<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, Verdict);
+
 /// What it shows, the labels, the verdict.
 type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Verdict);
 
@@ -107,7 +110,7 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
     let owned = Verdict::Owned { pid: 10 };
     let keep = [(ON_EXIT, "keep")];
     #[rustfmt::skip]
-    let cases: Vec<(&str, &str, Vec<(&str, &str)>, Verdict)> = vec![
+    let cases: Vec<OfContainer<'_>> = vec![
         ("dead, nobody has adopted it", "other", dead(), orphan.clone()),
         ("dead, adopted", "adopted", dead(), owned.clone()),
         ("another host's, adopted here", "adopted", vec![(MANAGED, "true"), (PID, "99"), (HOST, "k/b/n")], owned.clone()),

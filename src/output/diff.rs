@@ -18,7 +18,11 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
-use super::{lines::printable, style::Paint, words::duration};
+use super::{
+    lines::{cell, harmless, printable},
+    style::Paint,
+    words::{LONGEST_NAME, duration},
+};
 use crate::{
     model::fingerprint::FieldChange,
     plan::{Change, ImageAction, Plan, Step, Subject},
@@ -97,7 +101,7 @@ pub fn json(plan: &Plan) -> String {
     }
     let document = Document { plan, summary: Summary::of(plan) };
     // Strings, numbers and lists alone: there is nothing in it that JSON can't hold.
-    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
+    harmless(serde_json::to_string_pretty(&document).unwrap_or_default()) + "\n"
 }
 
 /// The text form; ends with a line break.
@@ -120,9 +124,10 @@ pub fn text(plan: &Plan, paint: Paint) -> String {
 
 fn title(subject: &Subject) -> String {
     match subject {
-        Subject::Network(name) => format!("network {name}"),
-        Subject::Volume(name) => format!("volume {name}"),
-        Subject::Target(name) => name.clone(),
+        Subject::Network(name) => format!("network {}", cell(name, LONGEST_NAME)),
+        Subject::Volume(name) => format!("volume {}", cell(name, LONGEST_NAME)),
+        // One that left the file is called what a label says.
+        Subject::Target(name) => cell(name, LONGEST_NAME),
     }
 }
 

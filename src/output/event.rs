@@ -178,6 +178,41 @@ pub enum Event {
         /// Since the session began.
         duration_ms: u64,
     },
+    /// `cleanup` has found something of mcpmon's on the engine, and whose it is.
+    Found {
+        /// `container` or `network`.
+        kind: Cow<'static, str>,
+        /// Its name.
+        name: String,
+        /// Container id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// Image reference.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+        /// The engine's words for its state.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<String>,
+        /// Seconds since it was created, by the engine's clock.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        age_s: Option<u64>,
+        /// Project.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        project: Option<String>,
+        /// Target.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+        /// The session that made it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        session: Option<String>,
+        /// That session's process id.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
+        /// `orphan`, `owned`, `kept`, `remote`; `young`, `not_old_enough`: an orphan that is left for now.
+        verdict: Cow<'static, str>,
+        /// How that is known.
+        why: String,
+    },
     /// The session ends; containers are being stopped.
     Stopping {
         /// Why (`SIGINT`).

@@ -1,5 +1,5 @@
 //! Bytes to lines, and lines to something a terminal can show: pure. Memory is bounded whatever a
-//! container prints. It must not know where the bytes come from.
+//! container prints, and words from outside as they may be shown. It must not know where the bytes come from.
 
 /// The longest line kept whole; a longer one becomes several.
 pub const LONGEST: usize = 64 * 1024;
@@ -133,6 +133,47 @@ pub fn printable(line: &str, colours: bool) -> String {
     shown
 }
 
+/// A word from outside (a name, a label) as it may stand in a table or a sentence: on one line, without control characters
+/// or anything that turns the reading direction, and of at most that many characters.
+pub fn cell(text: &str, longest: usize) -> String {
+    // Far more than is shown: a label may be megabytes long.
+    let end = text.char_indices().nth(longest.saturating_mul(4)).map_or(text.len(), |(end, _)| end);
+    let spaced: String =
+        text[..end].chars().map(|c| if matches!(c, '\r' | '\n' | '\t') || is_break(c) { ' ' } else { c }).collect();
+    let plain: String = printable(&spaced, false).chars().filter(|c| !turns(*c)).collect();
+    if end == text.len() && plain.chars().count() <= longest {
+        return plain;
+    }
+    plain.chars().take(longest.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// Ends a line for some readers.
+fn is_break(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}' | '\u{b}' | '\u{c}')
+}
+
+/// Turns the reading direction, of what comes after it too.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// As one line of JSON. What JSON lets stand and a terminal may act on (C1 controls, DEL, line separators, characters that turn
+/// the reading direction) is escaped: to programs it is the same text.
+pub fn json(value: &impl serde::Serialize) -> String {
+    harmless(serde_json::to_string(value).unwrap_or_default())
+}
+
+/// JSON with the same escapes, however it was written.
+pub fn harmless(text: String) -> String {
+    let acts = |c: char| matches!(c, '\u{7f}'..='\u{9f}') || is_break(c) || turns(c);
+    if !text.contains(acts) {
+        return text;
+    }
+    // Outside of its strings JSON has none of them.
+    let escape = |c: char| if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -189,6 +230,39 @@ mod tests {
             let moves = coloured.replace('\u{1b}', "").chars().any(|c| c.is_control() && c != '\t');
             prop_assert!(!moves, "{:?}", coloured);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_is_one_short_line_whatever_it_was(text in "\\PC{0,40}|[\\x00-\\x1f\\x7f-\u{a0}\u{2028}\u{202e}\u{2066}a-z]{0,60}", longest in 1_usize..50) {
+            let cell = cell(&text, longest);
+            prop_assert!(cell.chars().count() <= longest, "{:?}", cell);
+            prop_assert!(!cell.chars().any(|c| c.is_control() || is_break(c) || turns(c)), "{:?}", cell);
+        }
+
+        #[test]
+        fn json_is_one_line_of_the_same_text(text in any::<String>(), odd in "[\\x00-\\x1f\\x7f-\u{a0}\u{2028}\u{202e}a]{0,20}") {
+            let whole = text + &odd;
+            let line = json(&whole);
+            prop_assert!(!line.chars().any(|c| c.is_control() || is_break(c) || turns(c)), "{:?}", line);
+            prop_assert_eq!(serde_json::from_str::<String>(&line).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn a_cell_shows_what_it_can() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("exactly10!", "exactly10!"),
+            ("more than that", "more than…"),
+            ("a\r\nb", "a  b"),
+            ("real\rfake", "real fake"),
+            ("\u{1b}[2J\u{1b}[31mred", "red"),
+            ("\u{202e}txt.exe", "txt.exe"),
+        ] {
+            assert_eq!(cell(text, 10), expected);
+        }
+        assert_eq!(cell(&"x".repeat(10_000_000), 10), "xxxxxxxxx…");
     }
 
     #[test]

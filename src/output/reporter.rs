@@ -3,7 +3,7 @@
 
 use tokio::sync::mpsc;
 
-use super::{Event, log::EVENTS};
+use super::{Event, History, log::EVENTS};
 
 /// How many log lines wait for a slow terminal before their containers' output is held back.
 const LOG_LINES: usize = 1024;
@@ -15,6 +15,8 @@ pub struct Reporter {
     logs: mpsc::Sender<Event>,
     /// Events are news to the log.
     logged: bool,
+    /// Where what happens is kept.
+    history: Option<History>,
 }
 
 /// The receiving end.
@@ -29,7 +31,7 @@ impl Reporter {
     pub fn channel() -> (Self, Reports) {
         let (events, events_end) = mpsc::unbounded_channel();
         let (logs, logs_end) = mpsc::channel(LOG_LINES);
-        (Self { events, logs, logged: true }, Reports { events: events_end, logs: logs_end })
+        (Self { events, logs, logged: true, history: None }, Reports { events: events_end, logs: logs_end })
     }
 
     /// The same, for events that another mcpmon tells: it has logged them.
@@ -38,13 +40,23 @@ impl Reporter {
         (Self { logged: false, ..reporter }, reports)
     }
 
+    /// The same handle, which keeps what happens as well.
+    #[must_use]
+    pub fn keeping(self, history: History) -> Self {
+        Self { history: Some(history), ..self }
+    }
+
     /// Reports what happened. A closed receiving end is no error: nobody listens any more.
     pub fn report(&self, event: Event) {
         if self.logged && tracing::enabled!(target: EVENTS, tracing::Level::INFO) {
             let text = serde_json::to_string(&event).unwrap_or_default();
             tracing::info!(target: EVENTS, "{text}");
         }
+        let warning = self.history.as_ref().and_then(|history| history.add(&event));
         let _ = self.events.send(event);
+        if let Some(message) = warning {
+            let _ = self.events.send(Event::Warning { message });
+        }
     }
 
     /// Reports a line that a target printed; waits while the terminal can't take it.

@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Event,
-    lines::printable,
+    lines::{json, printable},
     live::{Live, TICK},
     reporter::Reports,
     style::Paint,
@@ -135,7 +135,7 @@ impl<O: Write, E: Write> Screen<O, E> {
     fn write(&mut self, events: &[Event]) -> io::Result<()> {
         let mut pieces = Vec::new();
         for event in events {
-            self.take(event, &mut pieces)?;
+            self.take(event, &mut pieces);
         }
         let (out, err) = (&mut self.out, &mut self.err);
         match &self.live {
@@ -149,23 +149,23 @@ impl<O: Write, E: Write> Screen<O, E> {
     }
 
     /// Turns an event into lines, or into a change of a live line.
-    fn take(&mut self, event: &Event, pieces: &mut Vec<Piece>) -> io::Result<()> {
+    fn take(&mut self, event: &Event, pieces: &mut Vec<Piece>) {
         if self.json {
-            push(pieces, false, &serde_json::to_string(event)?);
-            return Ok(());
+            push(pieces, false, &json(event));
+            return;
         }
         if let Some(live) = &mut self.live {
             match event {
                 Event::ActionStarted { target, action, cause } => {
                     let prefix = format!("{} {}", self.words.name(target), doing(*action, self.err_paint));
                     live.begin(target, prefix, printable(cause, false));
-                    return Ok(());
+                    return;
                 }
                 Event::ActionProgress { target, action, line } => {
                     // A creation may begin with a pull or a build.
                     let prefix = format!("{} {}", self.words.name(target), doing(*action, self.err_paint));
                     live.progress(target, prefix, printable(line, false).replace('\t', " "));
-                    return Ok(());
+                    return;
                 }
                 Event::ActionDone { target, .. } => live.end(target),
                 Event::ActionFailed { target, .. } => {
@@ -182,7 +182,6 @@ impl<O: Write, E: Write> Screen<O, E> {
         if let Some(text) = self.words.say(event) {
             push(pieces, !matches!(event, Event::Log { .. }), &text);
         }
-        Ok(())
     }
 
     fn close(&mut self) {

@@ -9,6 +9,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
+use super::lines::printable;
 use crate::error::{Error, Kind};
 
 /// Whether one output may be coloured. Decided once: `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`,
@@ -120,6 +121,21 @@ impl Palette {
     }
 }
 
+/// A table without borders, its columns three spaces apart, the first line strong.
+pub fn plain_table(table: &mut comfy_table::Table, paint: Paint) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 3));
+    }
+    let mut text = String::new();
+    for (position, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        // Whole lines are coloured: the table would count escape sequences as letters.
+        text.push_str(&if position == 0 { paint.strong(line) } else { line.to_owned() });
+        text.push('\n');
+    }
+    text
+}
+
 /// An error as `main` prints it, without a line break at the end:
 ///
 /// ```text
@@ -133,7 +149,7 @@ pub fn error(error: &Error, paint: Paint) -> String {
     let mut text = if error.kind == Kind::Config && error.message.trim_end().contains('\n') {
         error.message.trim_end().to_owned()
     } else {
-        format!("{} {}", paint.style(AnsiColor::Red.on_default().bold(), "error:"), error.message)
+        format!("{} {}", paint.style(AnsiColor::Red.on_default().bold(), "error:"), lines(&error.message, paint))
     };
     let mut said = error.message.clone();
     let mut cause = std::error::Error::source(error);
@@ -141,15 +157,21 @@ pub fn error(error: &Error, paint: Paint) -> String {
         let words = next.to_string();
         // Many errors repeat their source in their own message.
         if !said.contains(&words) {
-            let _ = write!(text, "\n  {} {words}", paint.dim("caused by:"));
+            let _ = write!(text, "\n  {} {}", paint.dim("caused by:"), lines(&words, paint));
         }
         said = words;
         cause = next.source();
     }
     if let Some(hint) = &error.hint {
+        let hint = lines(hint, paint);
         let _ = write!(text, "\n{} {hint}", paint.style(AnsiColor::Cyan.on_default().bold(), "hint:"));
     }
     text
+}
+
+/// What an engine or a program says may be quoted in an error: line by line as a terminal may have it.
+fn lines(text: &str, paint: Paint) -> String {
+    text.split('\n').map(|line| printable(line, paint.is_on())).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use super::{
     ActionKind, Event,
-    lines::printable,
+    lines::{cell, printable},
     style::{Paint, Palette},
 };
+
+/// The longest name that is shown whole: it may be whatever somebody's label says.
+pub const LONGEST_NAME: usize = 128;
 
 /// What the lines depend on besides the event itself.
 #[derive(Debug)]
@@ -45,13 +48,15 @@ impl Words {
 
     /// `name:` in the target's colour.
     pub fn name(&mut self, target: &str) -> String {
-        self.paint.style(self.palette.colour(target).bold(), format_args!("{target}:"))
+        let shown = cell(target, LONGEST_NAME);
+        self.paint.style(self.palette.colour(target).bold(), format_args!("{shown}:"))
     }
 
     /// `api | line`: what a target printed, names aligned.
     pub fn log(&mut self, target: &str, line: &str) -> String {
-        self.width = self.width.max(target.chars().count());
-        let prefix = format!("{target:<width$} |", width = self.width);
+        self.width = self.width.max(target.chars().count().min(LONGEST_NAME));
+        let shown = cell(target, LONGEST_NAME);
+        let prefix = format!("{shown:<width$} |", width = self.width);
         let line = printable(line, self.log_paint.is_on());
         format!("{} {line}", self.log_paint.style(self.palette.colour(target), prefix)).trim_end().to_owned()
     }
@@ -105,8 +110,8 @@ impl Words {
             Event::Unchanged { target, container } => {
                 format!("{} {} {}", self.name(target), paint.dim("unchanged"), paint.dim(container))
             }
-            // Said by the action that made it so, or by what follows.
-            Event::Ready { duration_ms: None, .. } | Event::Started { .. } => return None,
+            // Said by the action that made it so, by what follows, or by a table.
+            Event::Ready { duration_ms: None, .. } | Event::Started { .. } | Event::Found { .. } => return None,
             Event::Reloaded { target, duration_ms, order } => {
                 let order = paint.dim(format_args!("({order})"));
                 format!("{} {} in {} {order}", self.name(target), paint.good("reloaded"), duration(*duration_ms))
@@ -141,10 +146,11 @@ impl Words {
             Event::EngineBack => paint.good("the container engine answers again"),
             Event::Warning { message } => {
                 let message = message.trim_end();
+                let mut lines = message.lines().map(|line| printable(line, paint.is_on()));
                 if message.contains('\n') {
-                    message.to_owned()
+                    lines.collect::<Vec<_>>().join("\n")
                 } else {
-                    format!("{} {message}", paint.warn("warning:"))
+                    format!("{} {}", paint.warn("warning:"), lines.next().unwrap_or_default())
                 }
             }
             Event::Settled { ready, held, .. } if self.settled == Some((*ready, *held)) => return None,
@@ -223,6 +229,16 @@ pub fn duration(milliseconds: u64) -> String {
         1..=59 => format!("{seconds} s"),
         60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// As Kubernetes writes ages: `42s`, `5m`, `3h`, `12d`.
+pub fn age(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
     }
 }
 

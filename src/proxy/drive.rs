@@ -55,7 +55,7 @@ use self::{
 use super::{
     frame::Lines,
     server::{Failed, Launcher, Streams},
-    session::{Input, ServerId, Session},
+    session::{Input, Notice, ServerId, Session},
     stdio::Stdio,
 };
 use crate::{error::Kind, extension::ExtensionSet, session::signals::Ending};
@@ -117,6 +117,9 @@ pub struct Ended {
     pub signal: Option<Ending>,
 }
 
+/// Somebody who hears notices beside the people who read them.
+type OnNotice = Box<dyn Fn(&Notice) + Send>;
+
 /// A session and everything it moves.
 pub struct Drive<L> {
     name: String,
@@ -133,6 +136,8 @@ pub struct Drive<L> {
     to_client: Queue,
     closed: CancellationToken,
     errors: Errors,
+    /// Hears each notice as well.
+    on_notice: Option<OnNotice>,
 
     servers: BTreeMap<ServerId, Remote>,
     news: mpsc::UnboundedReceiver<News>,
@@ -171,6 +176,7 @@ impl<L: Launcher> Drive<L> {
             to_client: Queue::default(),
             closed: CancellationToken::new(),
             errors: Errors::new(client.errors),
+            on_notice: None,
             servers: BTreeMap::new(),
             news,
             tell,
@@ -181,6 +187,11 @@ impl<L: Launcher> Drive<L> {
             failure: None,
             signal: None,
         }
+    }
+
+    /// From now on `taker` hears each notice as well.
+    pub fn on_notice(&mut self, taker: impl Fn(&Notice) + Send + 'static) {
+        self.on_notice = Some(Box::new(taker));
     }
 
     /// Where to tell what happens outside.

@@ -94,11 +94,14 @@ pub fn image(project: &Project, target: &str, build: Option<&Build>) -> BTreeMap
     names.into_iter().chain(build).collect()
 }
 
+/// No container is waited for longer, whatever its labels say: anybody can set them.
+const LONGEST_GRACE: Duration = Duration::from_mins(10);
+
 /// How long a container may take to stop, by the spec it was made from.
 pub fn grace(labels: &Labels) -> Duration {
     let spec = labels.get(CONFIG).and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
     let text = spec.as_ref().and_then(|spec| spec["stop_grace_period"].as_str());
-    text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DEFAULT_GRACE)
+    text.and_then(|text| humantime::parse_duration(text).ok()).unwrap_or(DEFAULT_GRACE).min(LONGEST_GRACE)
 }
 
 fn users<'a>(labels: impl Iterator<Item = (&'a String, &'a String)>) -> BTreeMap<String, String> {
@@ -137,5 +140,7 @@ mod tests {
         let labels = Labels(labels.into_iter().collect());
         assert_eq!(grace(&labels), Duration::from_millis(2500));
         assert_eq!(grace(&testing::labels([])), DEFAULT_GRACE);
+        let forever = testing::labels([("mcpmon.config", "{\"stop_grace_period\":\"1000years\"}")]);
+        assert_eq!(grace(&forever), LONGEST_GRACE);
     }
 }

@@ -3,10 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::stamp;
@@ -20,8 +21,10 @@ use crate::{
     plan::dependency_order,
 };
 
-/// Containers stopped and removed at once.
+/// Containers that the engine is busy with at once: more make it slower.
 const AT_ONCE: usize = 8;
+/// A container that has not stopped by then is waited for, which is no work: the next one gets its turn.
+const BUSY: Duration = Duration::from_millis(400);
 
 /// What became of the containers.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -32,8 +35,9 @@ pub struct Removed {
     pub failed: Vec<(String, EngineError)>,
 }
 
-/// Stops and removes these containers, level by level: those nobody depends on first. Once `hurry`
-/// is cancelled, what still runs is killed.
+/// Stops and removes these containers, level by level: those nobody depends on first. A level takes one grace period,
+/// however many they are: the longest of its containers' own. Once `hurry` is cancelled, what still runs is killed.
+/// Without a project they may be of several, and are told by their own names.
 pub async fn remove_all<E: Engine>(
     engine: &E,
     containers: Vec<ObservedContainer>,
@@ -49,15 +53,17 @@ pub async fn remove_all<E: Engine>(
     }
     let mut result = Removed::default();
     for (_, level) in levels.into_iter().rev() {
+        let turns = &Turns { slots: Semaphore::new(AT_ONCE), deadline: Instant::now() + longest_grace(&level) };
+        let count = level.len();
         let mut ends = stream::iter(level)
             .map(|container| async move {
-                let started = std::time::Instant::now();
-                let outcome = remove(engine, &container, hurry).await;
+                let started = Instant::now();
+                let outcome = remove(engine, &container, turns, hurry).await;
                 (container, started.elapsed(), outcome)
             })
-            .buffer_unordered(AT_ONCE);
+            .buffer_unordered(count);
         while let Some((container, took, outcome)) = ends.next().await {
-            let target = container.labels.target().unwrap_or(&container.name).to_owned();
+            let target = project.and_then(|_| container.labels.target()).unwrap_or(&container.name).to_owned();
             match outcome {
                 Ok(()) => {
                     if let Some(reporter) = reporter {
@@ -85,22 +91,43 @@ pub async fn remove_all<E: Engine>(
     result
 }
 
+/// Whose turn it is, and when all have to have stopped.
+struct Turns {
+    slots: Semaphore,
+    deadline: Instant,
+}
+
 /// Stops a container within its grace period, kills it where that fails, and removes it.
 async fn remove<E: Engine>(
     engine: &E,
     container: &ObservedContainer,
+    turns: &Turns,
     hurry: &CancellationToken,
 ) -> Result<(), EngineError> {
+    // Nobody closes it.
+    let mut slot = turns.slots.acquire().await.ok();
     if matches!(container.state, State::Running | State::Paused | State::Restarting | State::Other(_)) {
-        let grace = stamp::grace(&container.labels);
-        let stopped = tokio::select! {
-            stopped = engine.stop(&container.id, grace) => stopped,
-            () = hurry.cancelled() => engine.kill(&container.id).await,
-        };
+        let left = turns.deadline.saturating_duration_since(Instant::now());
         // Not stopped is no reason to leave it: the removal below kills it.
-        drop(stopped);
+        let stop = engine.stop(&container.id, stamp::grace(&container.labels).min(left));
+        tokio::pin!(stop);
+        let in_time = tokio::select! {
+            _ = &mut stop => true,
+            () = hurry.cancelled() => { drop(engine.kill(&container.id).await); true },
+            () = tokio::time::sleep(BUSY) => false,
+        };
+        if !in_time {
+            drop(slot.take());
+            tokio::select! {
+                _ = &mut stop => {}
+                () = hurry.cancelled() => drop(engine.kill(&container.id).await),
+            }
+            slot = turns.slots.acquire().await.ok();
+        }
     }
-    engine.remove(&container.id).await
+    let removed = engine.remove(&container.id).await;
+    drop(slot);
+    removed
 }
 
 /// How deep each target lies in the dependencies: what depends on nothing is 0. Ends from the top.

@@ -46,7 +46,7 @@ fn living_in(folder: &Path, dead: &impl Fn(&Lease) -> bool) -> Vec<Lease> {
     let leases = files(folder).into_iter().filter_map(|path| {
         let file = open(&path)?;
         // Shared: two readers at once are none in each other's way.
-        let lock = lock_of(file.try_lock_shared());
+        let lock = lock_of(&file.try_lock_shared());
         let lease = last_line(file)?;
         // A lock may be another one's who only looks, for a moment; a dead pid stays dead.
         (lock != Lock::Free && !dead(&lease)).then_some(lease)
@@ -58,7 +58,7 @@ fn sweep_in(folder: &Path, dead: &impl Fn(&Lease) -> bool) {
     for path in files(folder) {
         let Some(file) = open(&path) else { continue };
         // A lease gets its name once it is locked, so a free one is a dead session's.
-        let is_dead = match lock_of(file.try_lock()) {
+        let is_dead = match lock_of(&file.try_lock()) {
             Lock::Held => false,
             Lock::Free => true,
             Lock::Unknown => last_line(file).is_some_and(|lease| dead(&lease)),
@@ -69,7 +69,7 @@ fn sweep_in(folder: &Path, dead: &impl Fn(&Lease) -> bool) {
     }
 }
 
-fn lock_of(tried: Result<(), TryLockError>) -> Lock {
+fn lock_of(tried: &Result<(), TryLockError>) -> Lock {
     match tried {
         Ok(()) => Lock::Free,
         Err(TryLockError::WouldBlock) => Lock::Held,

@@ -1,12 +1,17 @@
 //! Other processes: whether one lives, since when, and how one of mcpmon's own is asked to end.
 //! A process is known by pid and start time together, never by its pid alone.
 
-use std::{fs, io, os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    sync::Arc,
+    time::Duration,
+};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, retry_on_intr},
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal, test_kill_process},
+    process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal, test_kill_process},
 };
 
 use crate::orphan::Processes;
@@ -54,6 +59,8 @@ fn is_hidden(pid: u32) -> bool {
 #[derive(Debug)]
 pub struct Process {
     handle: Arc<OwnedFd>,
+    pid: u32,
+    started: u64,
 }
 
 impl Process {
@@ -69,7 +76,23 @@ impl Process {
         if start_time(pid) != Some(started) {
             return Ok(None);
         }
-        Ok(Some(Self { handle: Arc::new(handle) }))
+        Ok(Some(Self { handle: Arc::new(handle), pid, started }))
+    }
+
+    /// Whether it is an mcpmon that this user runs. The program is known by its file: the one that this process
+    /// runs, or another one of that name (it may have been updated since).
+    pub fn is_own_mcpmon(&self) -> bool {
+        let folder = format!("/proc/{}", self.pid);
+        let own = fs::metadata(&folder).is_ok_and(|meta| meta.uid() == geteuid().as_raw());
+        let program = fs::read_link(format!("{folder}/exe"));
+        let named = program.is_ok_and(|program| {
+            let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.trim_end_matches(" (deleted)") == "mcpmon"
+        });
+        let file = |path: &str| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+        let same = file(&format!("{folder}/exe")).is_some_and(|found| file("/proc/self/exe") == Some(found));
+        // Still that process: what was read is not another one's.
+        own && (named || same) && start_time(self.pid) == Some(self.started)
     }
 
     /// Asks it to end (SIGTERM).
@@ -115,6 +138,10 @@ mod tests {
         assert!(Process::open(child.id(), started + 1).expect("open").is_none());
         let process = Process::open(child.id(), started).expect("open").expect("alive");
         assert!(!process.ended(Duration::ZERO).await);
+        assert!(!process.is_own_mcpmon(), "it is this user's, but sleep");
+        let me = std::process::id();
+        let me = Process::open(me, start_time(me).expect("start time")).expect("open").expect("alive");
+        assert!(me.is_own_mcpmon());
         process.terminate().expect("terminate");
         assert!(process.ended(Duration::from_secs(5)).await);
         child.wait().expect("wait");

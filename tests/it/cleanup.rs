@@ -2,6 +2,8 @@
 //! these tests run one after the other (.config/nextest.toml), and others' containers, which belong to living
 //! processes, must not be in what it names.
 
+use std::time::{Duration, Instant};
+
 use mcpmon::{model::labels, session::host};
 
 use crate::{
@@ -11,6 +13,9 @@ use crate::{
 
 /// No process has this id: the kernel's limit is 2^22.
 const NOBODY: &str = "4194305";
+
+/// Some session's UUID.
+const SOME: &str = "a1b2c3d4-e5f6-4890-abcd-ef1234567890";
 
 /// Makes containers as sessions in all kinds of circumstances would have, by hand.
 struct Made {
@@ -25,15 +30,19 @@ impl Made {
 
     /// A running container with `mcpmon.project`, `mcpmon.target` and these labels; gives its name.
     fn container(&self, target: &str, more: &[(&str, &str)]) -> String {
+        self.made(&["run", "-d"], target, more, "idle")
+    }
+
+    fn made(&self, how: &[&str], target: &str, more: &[(&str, &str)], command: &str) -> String {
         let name = self.project.container(target);
-        let mut arguments = vec!["run", "-d", "--init", "--network", "none", "--name", &name];
+        let mut arguments = [how, &["--init", "--network", "none", "--name", &name]].concat();
         let project = format!("{}={}", labels::PROJECT, self.project.name);
         let target = format!("{}={target}", labels::TARGET);
         let more: Vec<String> = more.iter().map(|(key, value)| format!("{key}={value}")).collect();
         for label in [&project, &target].into_iter().chain(&more) {
             arguments.extend(["--label", label]);
         }
-        arguments.extend([IMAGE, "idle"]);
+        arguments.extend([IMAGE, command]);
         let made = docker(&arguments);
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         name
@@ -53,11 +62,21 @@ impl Made {
             self.container("reused", &[managed, here, (labels::PID, &me), (labels::PID_START, "1")]),
             self.container("rebooted", &[managed, (labels::HOST, &other_boot), (labels::PID, &me)]),
             self.container("nameless", &[managed]),
+            // As the predecessor's: four labels, no host.
+            self.container(
+                "earlier",
+                &[managed, (labels::SESSION, SOME), (labels::PID, NOBODY), (labels::STARTED, "1672531200000")],
+            ),
         ];
         let others = vec![
+            self.container(
+                "earlier-lives",
+                &[managed, (labels::SESSION, SOME), (labels::PID, &me), (labels::STARTED, "1672531200000")],
+            ),
             self.container("living", &[managed, here, (labels::PID, &me), (labels::PID_START, &start)]),
             self.container("remote", &[managed, (labels::HOST, &other_host), (labels::PID, NOBODY)]),
             self.container("unmanaged", &[here, (labels::PID, NOBODY)]),
+            self.made(&["create"], "young", &[managed, here, (labels::PID, NOBODY), (labels::PID_START, "1")], "idle"),
         ];
         (orphans, others)
     }
@@ -69,10 +88,10 @@ impl Made {
             .lines()
             .filter(|line| line.contains(&self.project.name))
             .map(|line| {
-                let words: Vec<&str> = line.split("  ").collect();
-                let [_, name, image, place, rest] = words[..] else { panic!("five columns: {line:?}") };
-                let why = rest.split_once(": ").map_or(rest, |(_, why)| why);
-                self.project.tidy(&format!("{name}  {image}  {place}  {why}"))
+                let words: Vec<&str> = line.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect();
+                let [name, image, age, place, owner, why] = words[..] else { panic!("six columns: {line:?}") };
+                assert!(age.ends_with(['s', 'm']) || image == "(network)", "{line:?}");
+                self.project.tidy(&format!("{name}  {image}  {place}  {owner}  {why}"))
             })
             .map(|line| line.replace(&std::process::id().to_string(), "ME"))
             .collect();
@@ -94,47 +113,86 @@ fn orphans_are_listed_and_only_force_removes_them() {
     let dry = made.project.run(&["cleanup", "--dry-run"]);
     assert_eq!(dry.code, 0, "{dry:?}");
     insta::assert_snapshot!(made.about(&dry), @r"
-    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  its owner, pid 4194305, is dead
-    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  it names no owner
-    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  its owner, pid ME, ran before the host's last start
-    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  its owner is dead; pid ME is another process now
+    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier  mcpmon-test-server:latest  PROJECT/earlier  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  -  it names no owner
+    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  pid ME  its owner, pid ME, ran before the host's last start
+    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  pid ME  its owner is dead; pid ME is another process now
     ");
-    assert!(dry.out.contains("belong to other hosts and are not judged here (--verbose lists them)"), "{dry:?}");
+    assert!(dry.out.starts_with("NAME "), "{dry:?}");
+    assert!(dry.out.contains("not judged here (--all-hosts takes them)"), "{dry:?}");
+    assert!(dry.out.contains("too young"), "{dry:?}");
 
     // Without a terminal and without --force: listed, nothing removed, exit code 1.
     let asked = made.project.run(&["cleanup"]);
     assert_eq!(asked.code, 1, "{asked:?}");
-    assert!(asked.out.ends_with("nothing removed: --force removes without asking\n"), "{asked:?}");
+    assert_eq!(asked.err, "nothing removed: --force removes without asking\n");
     assert_eq!(made.about(&asked), made.about(&dry));
+    let old = made.project.run(&["cleanup", "--force", "--older-than", "10m"]);
+    assert_eq!((old.code, made.about(&old).as_str()), (0, ""), "{old:?}");
+    assert_eq!(made.project.run(&["cleanup", "--older-than", "soon"]).code, 64);
     for name in orphans.iter().chain(&others) {
         assert!(there(name), "{name} is gone");
     }
 
     let verbose = made.project.run(&["cleanup", "--dry-run", "--verbose"]);
     insta::assert_snapshot!(made.about(&verbose), @r"
-    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  its owner, pid 4194305, is dead
-    PROJECT-living  mcpmon-test-server:latest  PROJECT/living  kept by pid ME
-    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  it names no owner
-    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  its owner, pid ME, ran before the host's last start
-    PROJECT-remote  mcpmon-test-server:latest  PROJECT/remote  not judged: host elsewhere
-    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  its owner is dead; pid ME is another process now
+    PROJECT-dead  mcpmon-test-server:latest  PROJECT/dead  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier  mcpmon-test-server:latest  PROJECT/earlier  pid 4194305  its owner, pid 4194305, is dead
+    PROJECT-earlier-lives  mcpmon-test-server:latest  PROJECT/earlier-lives  pid ME  kept by pid ME
+    PROJECT-living  mcpmon-test-server:latest  PROJECT/living  pid ME  kept by pid ME
+    PROJECT-nameless  mcpmon-test-server:latest  PROJECT/nameless  -  it names no owner
+    PROJECT-rebooted  mcpmon-test-server:latest  PROJECT/rebooted  pid ME  its owner, pid ME, ran before the host's last start
+    PROJECT-remote  mcpmon-test-server:latest  PROJECT/remote  pid 4194305  not judged: host elsewhere
+    PROJECT-reused  mcpmon-test-server:latest  PROJECT/reused  pid ME  its owner is dead; pid ME is another process now
+    PROJECT-young  mcpmon-test-server:latest  PROJECT/young  pid 4194305  its owner, pid 4194305, is dead; left: created less than 30 s ago, not started yet
     ");
-    let json = made.project.run(&["cleanup", "--dry-run", "--format", "json"]).json();
-    let dead = json.as_array().expect("a list").iter().find(|found| found["name"] == orphans[0].as_str());
-    let dead = dead.expect("it is listed");
-    assert_eq!((&dead["orphan"], &dead["target"]), (&true.into(), &"dead".into()));
+    let all_hosts = made.project.run(&["cleanup", "--dry-run", "--all-hosts"]);
+    assert!(made.about(&all_hosts).contains("PROJECT-remote"), "{all_hosts:?}");
+    let json = made.project.run(&["cleanup", "--dry-run", "--format", "json"]).events();
+    let dead = json.iter().find(|found| found["name"] == orphans[0].as_str()).expect("it is listed");
+    assert_eq!((&dead["event"], &dead["kind"]), (&"found".into(), &"container".into()));
+    assert_eq!((&dead["verdict"], &dead["target"]), (&"orphan".into(), &"dead".into()));
     assert_eq!(dead["why"], format!("its owner, pid {NOBODY}, is dead"));
+    assert!(dead["age_s"].as_u64().is_some_and(|age| age < 120) && dead["pid"] == 4_194_305, "{dead}");
+    assert!(!json.iter().any(|found| others.iter().any(|other| found["name"] == other.as_str())), "{json:#?}");
 
-    let forced = made.project.run(&["cleanup", "--force"]);
+    let forced = made.project.run(&["cleanup", "--force", "--format", "json"]);
     assert_eq!(forced.code, 0, "{forced:?}");
+    let done = forced.events();
+    let last = done.last().expect("events");
+    assert_eq!((&last["event"], &last["left"]), (&"stopped".into(), &0.into()), "{last}");
     for name in &orphans {
         assert!(!there(name), "{name} is still there: {forced:?}");
+        assert!(done.iter().any(|event| event["event"] == "action_done" && event["target"] == name.as_str()), "{name}");
     }
     for name in &others {
         assert!(there(name), "{name} is gone: {forced:?}");
     }
+    // What was done is kept, though the project has no history of its own.
+    let kept = made.project.run(&["events", "--all"]).out;
+    assert!(kept.contains(&format!("{}: removed", orphans[0])) && kept.contains("is dead  [cleanup"), "{kept}");
+    assert!(!made.project.elsewhere(&format!("state/mcpmon/history/{}.jsonl", made.project.name)).exists());
     let again = made.project.run(&["cleanup", "--force"]);
     assert_eq!((again.code, made.about(&again).as_str()), (0, ""), "{again:?}");
+}
+
+/// Ten that ignore SIGTERM, two more than are stopped at once, take one grace period together, not two.
+#[test]
+fn many_that_do_not_listen_take_one_grace_period() {
+    let made = Made::new("stubborn");
+    let config = "{\"stop_grace_period\":\"3s\"}";
+    let dead =
+        [(labels::MANAGED, "true"), (labels::HOST, &*made.here), (labels::PID, NOBODY), (labels::CONFIG, config)];
+    let names: Vec<_> =
+        (0..10).map(|number| made.made(&["run", "-d"], &format!("s{number}"), &dead, "stubborn")).collect();
+    let began = Instant::now();
+    let forced = made.project.run(&["cleanup", "--force"]);
+    let took = began.elapsed();
+    assert_eq!(forced.code, 0, "{forced:?}");
+    assert!(names.iter().all(|name| !there(name)));
+    assert!(took > Duration::from_secs(3), "{took:?}: they had their time");
+    assert!(took < Duration::from_secs(6), "{took:?}: {forced:?}");
 }
 
 #[test]
@@ -147,6 +205,8 @@ fn the_earlier_spelling_does_the_same() {
     assert!(there(&name));
     let verbose = made.project.run(&["--cleanup", "--verbose", "--dry-run"]);
     assert_eq!((verbose.code, made.about(&verbose).lines().count()), (0, 1), "{verbose:?}");
+    let old = made.project.run(&["--cleanup", "--force", "--older-than", "1h", "--all-hosts"]);
+    assert!(old.code == 0 && there(&name), "{old:?}");
     let forced = made.project.run(&["--cleanup", "--force"]);
     assert_eq!(forced.code, 0, "{forced:?}");
     assert!(!there(&name));

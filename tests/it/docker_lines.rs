@@ -174,6 +174,7 @@ fn own_variables(command: &mut Command) {
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("MCPMON_")) {
         command.env_remove(key);
     }
+    command.env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
 }
 
 /// A container without what differs from run to run. One of mcpmon's has its labels; no other has any.

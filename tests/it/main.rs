@@ -21,6 +21,8 @@ mod engine_tls;
 mod every_end;
 mod examples;
 mod golden;
+mod history;
+mod hostile;
 mod large_results;
 mod output;
 mod plan_command;

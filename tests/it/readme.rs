@@ -26,6 +26,7 @@ const EXAMPLES: &str = include_str!("../../examples/stdio/README.md");
 const COMPOSE: &str = include_str!("../../docs/compose.md");
 const COMPOSE_EXAMPLE: &str = include_str!("../../examples/compose/README.md");
 const EVENTS: &str = include_str!("../../docs/events.md");
+const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// The fenced blocks in that language, in order.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
@@ -129,6 +130,7 @@ fn links_lead_somewhere() {
         ("docs", CONFIGURATION),
         ("docs", RELOAD),
         ("docs", EVENTS),
+        ("docs", SECURITY),
         ("docs", SESSION),
         ("docs", COMPOSE),
         ("examples/compose", COMPOSE_EXAMPLE),

@@ -22,7 +22,7 @@ use crate::{
         labels::{SESSION, STDIO},
         spec::{Mount, MountSource},
     },
-    output::log,
+    output::{Event, History, history::Subject, log},
     session::{
         self,
         guard::{Begun, Guard},
@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) settings: Settings,
     /// How long the container has to stop.
     pub(super) grace: Duration,
+    /// Where what happens to it is kept.
+    pub(super) history: History,
     /// Its lease and watchdog; none for a container that is nobody's (`docker create`).
     pub(super) guard: Option<Guard>,
     /// Something is left that should not be: the watchdog tries again.
@@ -80,6 +82,7 @@ impl Session {
             guard,
             unsettled: AtomicBool::new(false),
             injected: Injected { labels, label_files, ..Injected::default() },
+            history: context.history(&Subject::Kind("docker"), "docker run"),
             environment: context.environment.clone(),
             _folder: folder,
             line,
@@ -87,6 +90,24 @@ impl Session {
             name,
             settings,
         })
+    }
+
+    /// Keeps that the line was run.
+    pub(super) fn began(&self) {
+        let project = &self.settings.project.name;
+        self.keep(&Event::SessionStarted {
+            project: project.clone(),
+            session: self.owner.session.to_string(),
+            pid: self.owner.pid,
+            targets: vec![self.name.clone()],
+        });
+    }
+
+    /// Keeps what happened.
+    pub(super) fn keep(&self, event: &Event) {
+        if let Some(message) = self.history.add(event) {
+            warn(message);
+        }
     }
 
     /// What is put into the line.

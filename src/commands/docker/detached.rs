@@ -61,6 +61,8 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     }
 
     let (reporter, reports) = Reporter::channel();
+    session.began();
+    let reporter = reporter.keeping(session.history.clone());
     let mut options = Options::detect(context.json());
     options.targets = vec![session.name.clone()];
     // When nobody reads the output any more, nobody is there to keep it up for.
@@ -283,6 +285,8 @@ impl Follow {
     async fn leave(mut self, over: Over, caught: &mut Caught) -> Result<u8> {
         let code = match over {
             Over::Ended => {
+                let code = self.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
+                self.session.keep(&Event::Stopping { cause: format!("the container ended{code}") });
                 self.followers.finish(LAST_LOGS).await;
                 leave(&self.session, None, caught).await;
                 self.session.end();

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     commands::context::Context,
     error::Result,
-    output::{ActionKind, Event},
+    output::{ActionKind, Event, event::millis},
     session::forward::{self, Caught, Child},
     trigger::Reload,
 };
@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         (Child::Apart, Some(Watching::new(context, &session, Binds::ReadOnly)?))
     };
     let mut again = false;
+    session.began();
     session.guarded().await;
     loop {
         let mut docker = start(&session, child)?;
@@ -64,20 +65,30 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                 };
                 reload
             }
-            Over::Ended(status, _) => {
+            Over::Ended(status, asked) => {
                 leave(&session, Some(status), &mut caught).await;
+                let code = exit_code(status);
+                let cause = asked.map_or_else(|| format!("docker ended, exit code {code}"), |_| "a signal".to_owned());
+                session.keep(&Event::Stopping { cause });
                 session.end();
-                return Ok(exit_code(status));
+                return Ok(code);
             }
         };
         tell(&session, &reload);
+        let began = std::time::Instant::now();
         if let Some(signal) = clear(&session, &mut docker, &mut caught).await? {
+            session.keep(&Event::Stopping { cause: "a signal".to_owned() });
             session.end();
             return Ok(signalled(signal));
         }
         if let Some(watching) = &mut watching {
             watching.done(&reload);
         }
+        session.keep(&Event::ActionDone {
+            target: session.name.clone(),
+            action: ActionKind::Restart,
+            duration_ms: millis(began.elapsed()),
+        });
         again = true;
     }
 }
@@ -144,7 +155,10 @@ async fn mended(caught: &mut Caught, watching: Option<&mut Watching>) -> Option<
 
 fn tell(session: &Session, reload: &Reload) {
     let path = reload.first_path.as_deref().map(|path| session.shown(path)).unwrap_or_default();
-    say(&Event::FilesChanged { target: session.name.clone(), path, count: reload.count, action: ActionKind::Restart });
+    let changed =
+        Event::FilesChanged { target: session.name.clone(), path, count: reload.count, action: ActionKind::Restart };
+    session.keep(&changed);
+    say(&changed);
 }
 
 /// Removes what the line made, so that it can be run again; gives the signal that asked to end instead.

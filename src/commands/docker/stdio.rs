@@ -21,7 +21,10 @@ use std::{
 
 use super::container::Session;
 use crate::{
-    commands::{context::Context, run::serve::serve},
+    commands::{
+        context::Context,
+        run::{kept::Kept, serve::serve},
+    },
     docker_line::ContainerLine,
     engine::docker::Docker,
     error::{Error, Result},
@@ -45,6 +48,7 @@ pub(super) fn is_meant(line: &ContainerLine) -> bool {
 pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let engine = connect(&session).await?;
     let (reporter, reports) = Reporter::channel();
+    let reporter = reporter.keeping(session.history.clone());
     let recipe = Recipe {
         line: session.line.clone(),
         injected: session.injected().clone(),
@@ -68,8 +72,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let files = Files::new(Arc::clone(&settings), &session.name, surroundings, load, reporter).await?;
     let outside = |told| files.run(told, |_| std::future::ready(()), |_| std::future::ready(()));
     let Some(guard) = &session.guard else { return Err(Error::failed("the line makes no container")) };
-    let serving = serve(&session.name, options, Arc::clone(&launcher), extensions, reports, outside, async {}, guard);
-    let code = serving.await?;
+    let kept = Kept::new(session.history.clone(), &settings.project.name, session.owner.session);
+    let (name, servers) = (&session.name, Arc::clone(&launcher));
+    let code = serve(name, kept, options, servers, extensions, reports, outside, async {}, guard).await?;
     Ok(exit_code(code, launcher.exit_code()))
 }
 

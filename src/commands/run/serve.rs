@@ -5,6 +5,7 @@ use std::{future::Future, io, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
+use super::kept::Kept;
 use crate::{
     error::{Error, Kind, Result},
     extension::ExtensionSet,
@@ -27,11 +28,13 @@ use crate::{
 const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Stands between this process's client and the launcher's servers until the client leaves or a signal comes; gives the
-/// exit code. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside (saved files), and is
-/// dropped at the end; `before_the_end` is done before the launcher finishes. `guard`: the session's, which ends with it.
+/// exit code. `kept`: its history. `reports`: what is said meanwhile. `outside` gets the way in for what happens outside
+/// (saved files), and is dropped at the end; `before_the_end` is done before the launcher finishes. `guard`: the session's,
+/// which ends with it.
 #[expect(clippy::too_many_arguments, reason = "each is one part of a session, and there are three callers")]
 pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     name: &str,
+    mut kept: Kept,
     mut options: Options,
     launcher: Arc<L>,
     extensions: ExtensionSet,
@@ -45,6 +48,7 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
     let client = Client::of_this_process().map_err(|error| failed("stdin, stdout and stderr", error))?;
     let hurry = CancellationToken::new();
     (options.results, options.claims) = (extensions.results(), extensions.claims());
+    kept.reloads(options.stop_first);
     let session = Session::new(options);
     let mut drive = Drive::new(name.to_owned(), session, client, Arc::clone(&launcher), extensions, hurry.clone());
     let told = drive.teller();
@@ -56,9 +60,20 @@ pub async fn serve<L: Launcher, O: Future<Output = ()> + Send + 'static>(
         AbortOnDropHandle::new(tokio::spawn(show(reports, name.to_owned(), told.clone()))),
         AbortOnDropHandle::new(tokio::spawn(outside(told))),
     ];
+    // Nobody of the client's hears of it; where it can't be kept, the reporter says so, or this does.
+    let cannot = kept.begin(name);
+    let kept = Arc::new(kept);
+    drive.on_notice({
+        let (kept, name) = (Arc::clone(&kept), name.to_owned());
+        move |notice| kept.notice(&name, notice)
+    });
+    if let Some(message) = cannot {
+        drive.say(&format!("warning: {message}"));
+    }
     // From the first server on somebody ends it, however this process ends.
     guard.ready().await;
     let ended = drive.run().await;
+    kept.end(&ended);
     before_the_end.await;
     let finished = launcher.finish(&hurry).await;
     if let Err(error) = &finished {

@@ -24,15 +24,23 @@ fn every_part_of_a_build_has_its_flag() {
         context: "/src/api".into(),
         dockerfile: Some("docker/Dockerfile.dev".into()),
         target: Some("dev".into()),
-        args: BTreeMap::from([("RUST".into(), Some("1.90".into())), ("TOKEN".into(), None)]),
+        args: BTreeMap::from([
+            ("RUST".into(), Some("1.90".into())),
+            ("TOKEN".into(), None),
+            // Docker itself would take it for its own.
+            ("https_proxy".into(), Some("http://p:1".into())),
+        ]),
     };
     let arguments = build_arguments(&build, "mcpmon/acme-api", &BTreeMap::from([("a".into(), "b=c".into())]));
     let shown: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     assert_eq!(
         shown.join(" "),
         "build --tag mcpmon/acme-api --file /src/api/docker/Dockerfile.dev --target dev \
-         --build-arg RUST=1.90 --build-arg TOKEN --label a=b=c -- /src/api"
+         --build-arg RUST --build-arg TOKEN --build-arg https_proxy=http://p:1 --label a=b=c -- /src/api"
     );
+    // What stands on a command line everybody can read.
+    let given: Vec<_> = build_environment(&build).collect();
+    assert_eq!(given, [(&"RUST".to_owned(), &"1.90".to_owned())]);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::{Duration, SystemTime},
 };
 
 use serde::{Deserialize, de::IgnoredAny};
@@ -299,6 +300,38 @@ impl Image {
         let labels = self.config.and_then(|config| config.labels).unwrap_or_default();
         ObservedImage { id: self.id, build_hash: labels.get(BUILD_HASH).cloned() }
     }
+}
+
+impl Image {
+    /// Its id and labels.
+    pub(super) fn labels(&self) -> (String, HashMap<String, String>) {
+        (self.id.clone(), self.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default())
+    }
+}
+
+/// `GET /info`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Info {
+    system_time: Option<String>,
+}
+
+impl Info {
+    pub(super) fn time(&self) -> Option<SystemTime> {
+        rfc3339(self.system_time.as_deref()?)
+    }
+}
+
+/// A time as engines write it: with an offset where their time zone has one.
+fn rfc3339(text: &str) -> Option<SystemTime> {
+    if text.ends_with('Z') {
+        return humantime::parse_rfc3339(text).ok();
+    }
+    let (local, offset) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    let (hours, minutes) = offset.get(1..)?.split_once(':')?;
+    let offset_by = Duration::from_secs((hours.parse::<u64>().ok()? * 60 + minutes.parse::<u64>().ok()?) * 60);
+    let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
+    if offset.starts_with('-') { local.checked_add(offset_by) } else { local.checked_sub(offset_by) }
 }
 
 /// A network or volume in a list.

@@ -1,6 +1,6 @@
 //! Containers: list, look, make, start, stop, remove.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bollard::query_parameters::{
     CreateContainerOptions, KillContainerOptions, RemoveContainerOptions, RenameContainerOptions,
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     Docker,
-    answers::{Image, Inspected, Summary, Waited},
+    answers::{Image, Info, Inspected, Summary, Waited},
     errors,
     open::ApiVersion,
     wire,
@@ -31,7 +31,13 @@ impl Docker {
     ) -> EngineResult<Vec<ObservedContainer>> {
         let path = format!("/containers/json?all=true&filters={}", label_filter(labels));
         let found: Vec<Summary> = self.get("listing containers", &path).await?;
-        Ok(found.into_iter().map(Summary::observed).collect())
+        self.without_inherited(found.into_iter().map(Summary::observed).collect()).await
+    }
+
+    pub(super) async fn engine_clock(&self) -> EngineResult<SystemTime> {
+        let operation = "asking the container engine for its time";
+        let info: Info = self.get(operation, "/info").await?;
+        info.time().ok_or_else(|| EngineError::Other { status: None, message: format!("{operation}: it tells none") })
     }
 
     pub(super) async fn find_container(&self, name: &str) -> EngineResult<Option<(String, Labels)>> {
@@ -58,7 +64,10 @@ impl Docker {
         let name: Vec<String> = reference.split('/').map(wire::encode).collect();
         let path = format!("/images/{}/json", name.join("/"));
         let found: Option<Image> = self.find(&format!("looking for image {reference}"), &path).await?;
-        Ok(found.map(Image::observed))
+        Ok(found.map(|found| {
+            self.know_labels(&found);
+            found.observed()
+        }))
     }
 
     pub(super) async fn create_container(&self, container: &CreateContainer<'_>) -> EngineResult<String> {

@@ -4,7 +4,7 @@ use std::{fmt, io, path::Path, time::Duration};
 
 use serde::Deserialize;
 
-use super::{Shared, errors, wire};
+use super::{Shared, errors, inherited::ImageLabels, wire};
 use crate::engine::{
     EngineError, EngineInfo, EngineResult,
     connect::{Address, Place},
@@ -70,7 +70,8 @@ pub(super) async fn open(place: Place, call_limit: Duration) -> EngineResult<Sha
         Address::Unix(path) => Some(path),
         Address::Tcp(_) | Address::Ssh(_) => None,
     };
-    Ok(Shared { client, api, info, origin: place.origin, socket, call_limit })
+    let image_labels = ImageLabels::default();
+    Ok(Shared { client, api, info, origin: place.origin, socket, call_limit, image_labels })
 }
 
 /// The newest version that both sides know.

@@ -13,10 +13,13 @@ use super::{
     life::{Life, Order},
     remote::Remote,
 };
-use crate::proxy::{
-    frame::Frame,
-    server::Launcher,
-    session::{Input, Notice, Output, ServerId},
+use crate::{
+    output::lines::printable,
+    proxy::{
+        frame::Frame,
+        server::Launcher,
+        session::{Input, Notice, Output, ServerId},
+    },
 };
 
 impl<L: Launcher> Drive<L> {
@@ -118,10 +121,14 @@ impl<L: Launcher> Drive<L> {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        self.errors.line(&format!("{}: {notice}", self.name));
+        if let Some(taker) = &self.on_notice {
+            taker(notice);
+        }
+        // It may quote what a server or an engine says.
+        self.errors.line(&printable(&format!("{}: {notice}", self.name), false));
         let words = notice.last_words_of().and_then(|server| self.servers.get_mut(&server));
         for line in words.map(|remote| remote.words.take()).unwrap_or_default() {
-            self.errors.line(&format!("    | {line}"));
+            self.errors.line(&format!("    | {}", printable(&line, false)));
         }
     }
 }

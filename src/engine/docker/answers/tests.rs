@@ -137,3 +137,23 @@ fn events_keep_their_time_to_the_nanosecond() {
     assert_eq!((podman.time, podman.action.as_str()), (2_000_000_000, "die"));
     assert!(read::<Event>(json!({"status": "pull"})).read().is_none());
 }
+
+#[test]
+fn the_engines_time_is_read_in_every_time_zone() {
+    let at = |text: &str| {
+        let info: Info = serde_json::from_value(serde_json::json!({ "SystemTime": text })).expect("an answer");
+        info.time().map(|time| humantime::format_rfc3339_seconds(time).to_string())
+    };
+    let expected = Some("2026-11-27T14:00:00Z".to_owned());
+    for text in [
+        "2026-11-27T14:00:00Z",
+        "2026-11-27T14:00:00.123456789Z",
+        "2026-11-27T15:30:00.5+01:30",
+        "2026-11-27T06:00:00.123-08:00",
+    ] {
+        assert_eq!(at(text), expected, "{text}");
+    }
+    for text in ["", "now", "2026-11-27T14:00:00", "ä+01:00", "2026-11-27T14:00:00+0100"] {
+        assert_eq!(at(text), None, "{text}");
+    }
+}
