@@ -142,7 +142,10 @@ fn spec(value: &Value, parts: &Parts, said: &ComposeConfig) -> Value {
             spec.insert(key.to_owned(), Value::Object(used));
         }
     }
-    Value::Object(spec)
+    // What was taken out has changed the order, and the hash is one of text.
+    let mut spec = Value::Object(spec);
+    spec.sort_all_objects();
+    spec
 }
 
 fn secrets(parts: &Parts) -> Secrets {
@@ -374,6 +377,8 @@ mod tests {
         ] {
             assert_eq!(hash(same), plain, "{same}");
         }
+        let more = r#", "environment": {"A": "1"}, "labels": {"a": "b"}"#;
+        assert_eq!(hash(&format!(r#", "scale": 3{more}"#)), hash(more), "whatever stands behind it");
         for other in [r#", "environment": {"A": "1"}"#, r#", "labels": {"a": "b"}"#, r#", "networks": {"n": null}"#] {
             assert_ne!(hash(other), plain, "{other}");
         }
