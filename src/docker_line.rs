@@ -35,7 +35,7 @@ pub mod argv;
 pub mod engine;
 pub mod label_file;
 pub mod options;
-mod scan;
+pub(crate) mod scan;
 #[cfg(test)]
 mod tests;
 mod values;

@@ -17,6 +17,7 @@
 //! | [`sync`] | what the sync actions copy into a container: which files, and where to | reading at its edge |
 //! | [`orphan`] | who owns a container, and whether the owner lives | yes |
 //! | [`docker_line`] | a docker command line as typed, and with labels put in | yes |
+//! | [`compose`] | compose projects: their files, what `docker compose config` says, the file mcpmon adds | but for its edge |
 //! | [`engine`] | the container engine behind a narrow trait | no |
 //! | [`detect`] | a command line to the files and folders its server is made of | but for one narrow edge |
 //! | [`watch`] | the file system's events | no |
@@ -33,6 +34,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compose;
 pub mod config;
 pub mod detect;
 pub mod docker_line;

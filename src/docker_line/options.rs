@@ -106,7 +106,8 @@ impl Options {
         options
     }
 
-    fn of(switches: &[&str], values: &[&str]) -> Self {
+    /// Options by their names: lists of `long` or `s,long`.
+    pub(crate) fn of(switches: &[&str], values: &[&str]) -> Self {
         let mut options = Self::default();
         for (lists, takes_value) in [(switches, false), (values, true)] {
             for word in lists.iter().flat_map(|list| list.split_whitespace()) {
@@ -137,12 +138,12 @@ impl Options {
     }
 
     /// An option's own name and whether it takes a value, by its long name.
-    pub(super) fn long(&self, name: &str) -> Option<(&str, bool)> {
+    pub(crate) fn long(&self, name: &str) -> Option<(&str, bool)> {
         self.long.get_key_value(name).map(|(name, takes_value)| (name.as_str(), *takes_value))
     }
 
     /// The same by its letter.
-    pub(super) fn short(&self, letter: u8) -> Option<(&str, bool)> {
+    pub(crate) fn short(&self, letter: u8) -> Option<(&str, bool)> {
         self.long(self.short.get(&letter)?)
     }
 

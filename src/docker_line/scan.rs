@@ -10,22 +10,22 @@ use super::options::Options;
 
 /// One option as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Given {
+pub(crate) struct Given {
     /// Its long name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its value. A switch has one only where it was typed (`--rm=false`).
-    pub(super) value: Option<OsString>,
+    pub(crate) value: Option<OsString>,
     /// The argument it stands in.
-    pub(super) argument: usize,
+    pub(crate) argument: usize,
     /// Where in a group of letters (`-itd`) its letter stands; 0 for a long option.
-    pub(super) offset: usize,
+    pub(crate) offset: usize,
     /// Its value is the next argument.
-    pub(super) separate: bool,
+    pub(crate) separate: bool,
 }
 
 /// Why the options can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(crate) enum Unreadable {
     /// This option, as typed, is in no table: whether the next word is its value is not known.
     Unknown(String),
     /// The program itself will refuse it: a value is missing, or the form is wrong.
@@ -34,7 +34,7 @@ pub(super) enum Unreadable {
 
 /// Reads options from `arguments[from..]`; gives them and the index of the first argument that is none
 /// (behind `--`, where that ends them; the arguments' number where there is none).
-pub(super) fn scan(arguments: &[OsString], from: usize, options: &Options) -> Result<(Vec<Given>, usize), Unreadable> {
+pub(crate) fn scan(arguments: &[OsString], from: usize, options: &Options) -> Result<(Vec<Given>, usize), Unreadable> {
     let mut given = Vec::new();
     let mut at = from;
     while let Some(argument) = arguments.get(at) {
@@ -105,7 +105,7 @@ fn letters(
 }
 
 /// What stands before and behind the first such byte.
-pub(super) fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+pub(crate) fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     match bytes.iter().position(|byte| *byte == at) {
         Some(position) => (&bytes[..position], Some(&bytes[position + 1..])),
         None => (bytes, None),
@@ -113,7 +113,7 @@ pub(super) fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 /// A switch's value, as Go's `strconv.ParseBool` reads it; none: the program will refuse it.
-pub(super) fn switch(value: Option<&OsStr>) -> Option<bool> {
+pub(crate) fn switch(value: Option<&OsStr>) -> Option<bool> {
     match value.map(OsStr::as_bytes) {
         None | Some(b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True") => Some(true),
         Some(b"0" | b"f" | b"F" | b"FALSE" | b"false" | b"False") => Some(false),
