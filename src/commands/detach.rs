@@ -200,7 +200,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
 }
 
 /// Writes every event to the log, and to stdout as long as somebody reads it.
-async fn journal(mut reports: Reports, log: PathBuf) {
+pub(super) async fn journal(mut reports: Reports, log: PathBuf) {
     let mut file = File::options().append(true).open(log).ok();
     let mut out = Some(tokio::io::stdout());
     while let Some(event) = reports.next().await {
@@ -219,7 +219,7 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 }
 
 /// The supervisor's log file, empty: `$XDG_STATE_HOME/mcpmon/<project>.log`.
-fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
+pub(super) fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder = context.state_folder();
     let path = folder.join(format!("{project}.log"));
     let made = private::folder(&folder, true).and_then(|()| private::append(&path)).and_then(|file| {

@@ -3,6 +3,8 @@
 
 mod cleanup;
 mod client;
+mod compose_lines;
+mod compose_projects;
 mod config_example;
 mod config_like_compose;
 mod detached;
