@@ -9,11 +9,12 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`killed`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
+//! | [`fifty`], [`killed`], [`lines`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
 mod killed;
+mod lines;
 mod machine;
 mod reload;
 mod resident;
@@ -95,11 +96,12 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("fifty", fifty::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("killed", killed::measure),
+    ("lines", lines::measure),
     ("session-reload", session::reload::measure),
     ("session-trip", session::trip::measure),
     ("session-process", session::trip::process),
