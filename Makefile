@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both get what is missing first.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests build images demo test fmt lint deny docs unit bench clean
+.PHONY: help setup setup-tests build images demo test fmt lint deny docs unit chaos bench clean
 
 # The profile of .config/nextest.toml.
 NEXTEST_PROFILE ?= $(if $(CI),ci,default)
@@ -45,6 +45,11 @@ docs: ## Check the documentation
 
 unit: images
 	cargo nextest run --all-features --profile $(NEXTEST_PROFILE)
+
+# A short form of it is among the tests.
+chaos: images ## End many sessions of all kinds in all ways at once: about five minutes (CHAOS_SEED=7: other ones)
+	CHAOS_ROUNDS=$(or $(CHAOS_ROUNDS),6) CHAOS_SESSIONS=$(or $(CHAOS_SESSIONS),20) \
+		cargo nextest run --all-features --test it --profile chaos -E 'test(/^chaos::/)'
 
 # What is measured is the binary that is shipped: built by itself, not with the features of the tests' dependencies.
 # What measures it need not be fast.

@@ -110,14 +110,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args).await,
         Command::Cleanup(args) => cleanup::run(context, &args, &mut stdout()).await,
         Command::Ps => {
-            let settings = context.load(&WatchArgs::default())?.settings;
+            let settings = context.settings_as_far_as_possible().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             let known = session::known();
             let judge = |container: &_| known.judge(container);
             ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {
-            let settings = context.load(&WatchArgs::default())?.settings;
+            let settings = context.settings_as_far_as_possible().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             logs::run(&engine, &settings, &args, Options::detect(context.json())).await.map(done)
         }
@@ -137,7 +137,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
 /// A target that the file does not have.
 pub fn unknown_target(project: &Project, name: &str) -> Error {
     let error = Error::usage(format!("there is no target {name} in {}", project.config_file.display()));
-    match nearest(name, project.targets.keys().map(String::as_str)) {
+    match nearest(name, project.names()) {
         Some(nearest) => error.hint(format!("did you mean {nearest}?")),
         None => error.hint(format!("targets: {}", project.targets.keys().cloned().collect::<Vec<_>>().join(", "))),
     }

@@ -7,10 +7,16 @@
 //! | [`discover`] | the files that compose would use when nobody names them | over a narrow view of the files |
 //! | [`generated`] | the file that mcpmon adds: labels, and what a target overrides | its text |
 //! | [`config`] | what `docker compose config` says, as far as mcpmon needs it | reading; running is its edge |
+//! | [`mentions`] | the other files that a compose file names | yes |
+//! | [`expand`] | a compose target to one target per service | yes |
+//! | [`settings`] | settings with their compose targets taken apart | no |
 //! | [`cli`] | the compose command itself: found, run, its errors in its own words | no |
 
 pub mod cli;
 pub mod config;
 pub mod discover;
+pub mod expand;
 pub mod generated;
 pub mod invocation;
+pub mod mentions;
+pub mod settings;

@@ -118,7 +118,7 @@ pub fn watch(rules: &mut Rules, project: &Project, surroundings: Surroundings<'_
     let targets = project.targets.values().filter(|target| target.watch.auto);
     let commands = targets.filter_map(|target| match &target.kind {
         TargetKind::Process(words) => Some((&target.name, words)),
-        TargetKind::Run(_) | TargetKind::Compose(_) => None,
+        TargetKind::Run(_) | TargetKind::Compose(_) | TargetKind::Service(_) => None,
     });
     commands
         .map(|(name, words)| {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::model::{fingerprint::FieldChange, settings::OnDrift};
 
 mod decide;
+mod service;
 #[cfg(test)]
 mod tests;
 
@@ -184,6 +185,8 @@ pub struct Situation {
     pub rejected: BTreeMap<String, String>,
     /// Targets that this session has brought up before: what is missing of them now, somebody removed.
     pub made: BTreeSet<String>,
+    /// Containers that somebody else asked to end: exit code 0 is no sign that their work is done.
+    pub stopped: BTreeSet<String>,
     /// What to do about what was changed from outside.
     pub on_drift: OnDrift,
     /// Remove what left the file.
@@ -200,6 +203,7 @@ impl Default for Situation {
             backoff: BTreeMap::new(),
             rejected: BTreeMap::new(),
             made: BTreeSet::new(),
+            stopped: BTreeSet::new(),
             on_drift: OnDrift::Recreate,
             prune: true,
         }

@@ -9,7 +9,7 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`killed`], [`lines`], [`reload`], [`resident`], [`session`], [`start`] | the rows |
+//! | [`fifty`], [`killed`], [`lines`], [`reload`], [`resident`], [`services`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
@@ -19,6 +19,7 @@ mod machine;
 mod reload;
 mod resident;
 mod run;
+mod services;
 mod session;
 mod start;
 mod table;
@@ -96,8 +97,9 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("fifty", fifty::measure),
+    ("services", services::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("killed", killed::measure),

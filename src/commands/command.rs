@@ -9,7 +9,11 @@ use std::{
 
 use clap::CommandFactory;
 
-use super::{context::Context, lone::Lone, run::Run};
+use super::{
+    context::{Context, Reader},
+    lone::Lone,
+    run::Run,
+};
 use crate::{
     cli::Cli,
     config::nearest::nearest,
@@ -35,9 +39,9 @@ pub async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
     let Some(target) = settings.project.targets.get(lone.name()) else {
         return Err(Error::failed(format!("there are no settings for {}", lone.name())));
     };
-    let load = Arc::new({
+    let load: Reader = Arc::new({
         let lone = lone.clone();
-        move || lone.load()
+        move || Box::pin(std::future::ready(lone.load()))
     });
     Run { context, settings: &settings, target, load }.process(launcher).await
 }

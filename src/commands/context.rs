@@ -1,14 +1,17 @@
 //! What every command begins with: flags, environment, configuration, engine.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
 
 use super::detach::SUPERVISOR;
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
+    compose::{cli::ComposeCli, settings::Composer},
     config::{Loaded, Override, Request, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
-    model::Owner,
+    model::{Owner, Settings},
     output::{log, style::Paint},
     session::{
         guard::{self, Begun},
@@ -20,6 +23,9 @@ use crate::{
 const SYSTEM_CONFIG: &str = "/etc/mcpmon/config.toml";
 /// One engine call, for commands that have no configuration.
 pub const DOCKER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads the configuration again.
+pub type Reader = Arc<dyn Fn() -> BoxFuture<'static, Result<Settings>> + Send + Sync>;
 
 /// Flags and environment of this process.
 #[derive(Debug, Clone)]
@@ -98,6 +104,48 @@ impl Context {
         let session = &loaded.settings.session;
         log::start(&session.log_level, session.log_file.as_deref())?;
         Ok(loaded)
+    }
+
+    /// The configuration, its compose targets taken apart into their services.
+    ///
+    /// # Errors
+    /// It has errors; compose can't read a project.
+    pub async fn settings(&self, watch: &WatchArgs) -> Result<Settings> {
+        let settings = self.load(watch)?.settings;
+        self.composer(&settings).expand(settings).await
+    }
+
+    /// The same for commands that go by what is running: a compose project that can't be read now is left whole, with a
+    /// warning.
+    ///
+    /// # Errors
+    /// The configuration has errors.
+    pub async fn settings_as_far_as_possible(&self) -> Result<Settings> {
+        let settings = self.load(&WatchArgs::default())?.settings;
+        let (settings, errors) = self.composer(&settings).try_expand(settings).await;
+        for error in errors {
+            let _ = writeln!(std::io::stderr(), "{} {}", Paint::stderr().warn("warning:"), error.message);
+        }
+        Ok(settings)
+    }
+
+    /// Whoever takes the compose targets of these settings apart.
+    pub fn composer(&self, settings: &Settings) -> Composer {
+        Composer::new(self.compose_cli(settings))
+    }
+
+    /// The compose command, in the project's folder.
+    pub fn compose_cli(&self, settings: &Settings) -> ComposeCli {
+        ComposeCli::new(&self.environment, &settings.project.folder)
+    }
+
+    /// Reads the configuration again, as often as it is asked to.
+    pub fn reader(&self, watch: &WatchArgs, settings: &Settings) -> Reader {
+        let (request, composer) = (self.request(watch), Arc::new(self.composer(settings)));
+        Arc::new(move || {
+            let (loaded, composer) = (load(&request), Arc::clone(&composer));
+            Box::pin(async move { composer.expand(loaded?.settings).await })
+        })
     }
 
     /// Connects to the engine that the environment means.

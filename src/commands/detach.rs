@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    up::{Session, finish, kept_by, supervise},
+    up::{Session, finish, supervise},
 };
 use crate::{
     cli::UpArgs,
@@ -41,8 +41,16 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
-pub async fn start(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker) -> Result<u8> {
-    if let Some(pid) = kept_by(engine, settings).await? {
+///
+/// `keeper`: the supervisor that runs already.
+pub async fn start(
+    context: &Context,
+    args: &UpArgs,
+    settings: &Settings,
+    engine: &Docker,
+    keeper: Option<u32>,
+) -> Result<u8> {
+    if let Some(pid) = keeper {
         let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
         if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
             return Err(Error::failed(format!(
@@ -187,7 +195,7 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     // A session of its own: the terminal's end and its Ctrl-C are not meant for it.
     rustix::process::setsid()
         .map_err(|error| Error::failed("the supervisor can't leave its terminal").caused_by(error))?;
-    let settings = context.load(&args.watch)?.settings;
+    let settings = context.settings(&args.watch).await?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(journal(reports, log));

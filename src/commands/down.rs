@@ -12,10 +12,10 @@ use super::{
     up::{finish, kept_by},
 };
 use crate::{
-    cli::{DownArgs, WatchArgs},
+    cli::DownArgs,
     engine::{Engine, docker::Docker},
     error::{Error, Result},
-    model::{ObservedContainer, Settings, labels::PROJECT},
+    model::{ObservedContainer, Settings, TargetKind, labels::PROJECT, service::COMPOSE_PROJECT, target::belongs},
     orphan::Verdict,
     output::{
         ActionKind, Event, Reporter,
@@ -30,9 +30,9 @@ const MARGIN: Duration = Duration::from_secs(30);
 
 /// Ends the project; gives the exit code.
 pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
-    let settings = context.load(&WatchArgs::default())?.settings;
+    let settings = context.settings_as_far_as_possible().await?;
     for name in &args.targets {
-        if !settings.project.targets.contains_key(name) {
+        if !is_known(&settings, name) {
             return Err(unknown_target(&settings.project, name));
         }
     }
@@ -67,8 +67,8 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
             (containers, _) = ours(engine, settings).await?;
         }
     } else {
-        let meant: BTreeSet<&str> = args.targets.iter().map(String::as_str).collect();
-        containers.retain(|container| container.labels.target().is_some_and(|target| meant.contains(target)));
+        let is_meant = |target: &str| args.targets.iter().any(|name| belongs(target, name));
+        containers.retain(|container| container.labels.target().is_some_and(is_meant));
         if let Some(pid) = kept_by(engine, settings).await? {
             return Err(Error::failed(format!(
                 "another mcpmon, pid {pid}, keeps {}: it would start them again",
@@ -88,7 +88,8 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
             left += usize::from(!tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await));
         }
         if args.volumes {
-            for name in engine.volumes(label).await?.into_keys() {
+            let made_by_compose = volumes_of_compose(engine, settings).await?;
+            for name in engine.volumes(label).await?.into_keys().chain(made_by_compose) {
                 left +=
                     usize::from(!tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await));
             }
@@ -97,6 +98,24 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let ended = if args.targets.is_empty() { ended } else { 0 };
     reporter.report(Event::Stopped { removed: ended + removed.removed.len(), left });
     Ok(u8::from(left > 0))
+}
+
+/// The volumes that compose made for the project's services.
+async fn volumes_of_compose(engine: &Docker, settings: &Settings) -> Result<BTreeSet<String>> {
+    let mut volumes = BTreeSet::new();
+    for target in settings.project.targets.values() {
+        let TargetKind::Service(service) = &target.kind else { continue };
+        let there = engine.volumes((COMPOSE_PROJECT, &service.project.name)).await?;
+        volumes.extend(there.into_keys().filter(|name| service.project.volumes.contains(name)));
+    }
+    Ok(volumes)
+}
+
+/// Whether the file has the target, or the compose target that it would be a service of.
+fn is_known(settings: &Settings, name: &str) -> bool {
+    let targets = &settings.project.targets;
+    let unread = |of: &str| matches!(targets.get(of).map(|target| &target.kind), Some(TargetKind::Compose(_)));
+    settings.project.named(name).next().is_some() || name.split_once('/').is_some_and(|(of, _)| unread(of))
 }
 
 /// Reports one removal; false when it failed.

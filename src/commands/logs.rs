@@ -16,6 +16,7 @@ use crate::{
     model::{
         Labels, ObservedContainer, Settings, State,
         labels::{MANAGED, PROJECT, STDIO},
+        target::belongs,
     },
     output::{
         Event, Options, Reporter,
@@ -53,7 +54,7 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
     let mut containers = engine.list(&[(MANAGED, Some("true")), (PROJECT, Some(project))]).await?;
     containers.retain(|container| is_shown(&container.labels));
     check_names(settings, &containers, &args.targets)?;
-    let wanted = |target: &str| args.targets.is_empty() || args.targets.iter().any(|name| name == target);
+    let wanted = |target: &str| args.targets.is_empty() || args.targets.iter().any(|name| belongs(target, name));
     let mut containers: Vec<_> =
         containers.into_iter().filter(|container| container.labels.target().is_some_and(wanted)).collect();
     containers.sort_by_key(|container| container.created);
@@ -102,8 +103,10 @@ fn is_shown(labels: &Labels) -> bool {
 
 /// Names are those of the file and of containers that are still there.
 fn check_names(settings: &Settings, containers: &[ObservedContainer], names: &[String]) -> Result<()> {
-    let mut known: Vec<&str> = settings.project.targets.keys().map(String::as_str).collect();
-    known.extend(containers.iter().filter_map(|container| container.labels.target()));
+    let mut known = settings.project.names();
+    for target in containers.iter().filter_map(|container| container.labels.target()) {
+        known.extend([Some(target), target.split_once('/').map(|(of, _)| of)].into_iter().flatten());
+    }
     known.sort_unstable();
     known.dedup();
     match names.iter().find_map(|name| unknown(name, &known)) {

@@ -17,7 +17,7 @@ const CHANGES: u8 = 2;
 
 /// Shows the plan; gives the exit code.
 pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Result<u8> {
-    let settings = context.load(&WatchArgs::default())?.settings;
+    let settings = context.settings(&WatchArgs::default()).await?;
     for message in &settings.warnings {
         // Beside the plan, not in it: a program reads stdout.
         let _ = writeln!(std::io::stderr(), "{} {message}", Paint::stderr().warn("warning:"));

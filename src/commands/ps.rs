@@ -35,6 +35,7 @@ use crate::{
     model::{
         Health, ObservedContainer, Project, Settings, State, TargetKind,
         labels::{MANAGED, PROJECT},
+        service::COMPOSE_SERVICE,
     },
     orphan::Verdict,
     output::{Paint, ignore_closed},
@@ -145,7 +146,9 @@ pub fn rows(
         let before = rows.len();
         for container in containers.iter().filter(|container| target_of(container) == *name) {
             let verdict = judge(container);
+            let of_service = container.labels.get(COMPOSE_SERVICE).is_some();
             let kept = container.state != State::Running
+                && !of_service
                 && matches!(verdict, Verdict::Owned { .. })
                 && running.contains(&session_and_target(container));
             rows.push(Row {

@@ -4,11 +4,11 @@ use futures_util::future::try_join_all;
 
 use super::{context::Context, unknown_target, up::finish};
 use crate::{
-    cli::{RestartArgs, WatchArgs},
+    cli::RestartArgs,
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
-        ObservedContainer, Settings,
+        ObservedContainer, Settings, TargetKind,
         labels::{PROJECT, STDIO, TARGET},
     },
     output::{
@@ -21,7 +21,7 @@ use crate::{
 
 /// Restarts the named targets; gives the exit code.
 pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
-    let settings = context.load(&WatchArgs::default())?.settings;
+    let settings = context.settings_as_far_as_possible().await?;
     let engine = context.connect(settings.session.docker_timeout).await?;
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
@@ -34,19 +34,26 @@ pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
 async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, reporter: &Reporter) -> Result<()> {
     let mut containers = Vec::new();
     for name in &args.targets {
-        if !settings.project.targets.contains_key(name) {
+        let mut named = settings.project.named(name).peekable();
+        if named.peek().is_none() {
             return Err(unknown_target(&settings.project, name));
         }
-        let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(name))]).await?;
-        // Of several, the youngest stands for the target; a stdio session's server stands for none.
-        let youngest = found
-            .into_iter()
-            .filter(|container| container.labels.managed() && container.labels.role() != Some(STDIO))
-            .max_by_key(|container| container.created);
-        containers
-            .push(youngest.ok_or_else(|| {
-                Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")
-            })?);
+        let before = containers.len();
+        for target in named {
+            let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(&target.name))]).await?;
+            // A stdio session's server stands for no target.
+            let found = found
+                .into_iter()
+                .filter(|container| container.labels.managed() && container.labels.role() != Some(STDIO));
+            match target.kind {
+                TargetKind::Service(_) => containers.extend(found),
+                // Of several, the youngest stands for the target.
+                _ => containers.extend(found.max_by_key(|container| container.created)),
+            }
+        }
+        if containers.len() == before {
+            return Err(Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it"));
+        }
     }
     try_join_all(containers.iter().map(|container| again(engine, container, reporter))).await?;
     Ok(())

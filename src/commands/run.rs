@@ -9,14 +9,17 @@ use std::{ffi::OsString, sync::Arc, time::Duration};
 use uuid::Uuid;
 
 use self::serve::serve;
-use super::{context::Context, unknown_target};
+use super::{
+    context::{Context, Reader},
+    unknown_target,
+};
 use crate::{
     cli::RunArgs,
     engine::{Engine, cli::DockerCli, docker::Docker},
     error::{Error, Result},
     extension::ExtensionSet,
     model::{
-        Labels, Owner, RunTarget, Settings, Target, TargetKind,
+        Labels, Owner, Project, Settings, Target, TargetKind,
         labels::DEPENDENCY,
         target::{OnReload, UpdateOrder},
     },
@@ -27,7 +30,7 @@ use crate::{
         server::{container::Containers, process::Processes},
         session::Options,
     },
-    reconcile::{act::Executor, stamp::DEFAULT_GRACE, swap},
+    reconcile::{act::Executor, compose::Composing, stamp::DEFAULT_GRACE, swap},
     session::{
         self,
         guard::{Begun, Guard},
@@ -36,21 +39,35 @@ use crate::{
 
 /// Stands between a client and the target's server until the client leaves; gives the exit code.
 pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
-    let settings = Arc::new(context.load(&args.watch)?.settings);
+    let settings = Arc::new(context.settings(&args.watch).await?);
     let project = &settings.project;
-    let target = project.targets.get(&args.target).ok_or_else(|| unknown_target(project, &args.target))?;
-    let request = context.request(&args.watch);
-    let load = Arc::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
+    let target = project.targets.get(&args.target).ok_or_else(|| no_such(project, &args.target))?;
+    let load = context.reader(&args.watch, &settings);
     let run = Run { context, settings: &settings, target, load };
     match &target.kind {
-        TargetKind::Run(container) => run.container(container).await,
+        TargetKind::Run(container) => {
+            run.container(swap::order(container, &target.update), container.spec.stop_grace_period).await
+        }
+        // Of what only one container can have (a port, a name), a server beside the others has nothing.
+        TargetKind::Service(service) => {
+            let shared = service.spec.get("network_mode").and_then(|mode| mode.as_str());
+            let alone = shared.is_none_or(|mode| matches!(mode, "none" | "bridge"));
+            let order = if alone { UpdateOrder::StartFirst } else { UpdateOrder::StopFirst };
+            run.container(target.update.order.unwrap_or(order), service.grace).await
+        }
         TargetKind::Process(words) => run.process(command(words, &settings)?).await,
-        TargetKind::Compose(_) => Err(Error::usage(format!(
-            "target {} is a compose target: it has no stdin and stdout of its own for a client",
-            target.name
-        ))
-        .hint("make the service that the client wants a target of its own, with `image` or `build`")),
+        TargetKind::Compose(_) => Err(no_such(project, &args.target)),
     }
+}
+
+/// A compose target has no stdin and stdout of its own; its services have.
+fn no_such(project: &Project, name: &str) -> Error {
+    let services: Vec<&str> = project.named(name).map(|target| target.name.as_str()).collect();
+    if services.is_empty() {
+        return unknown_target(project, name);
+    }
+    Error::usage(format!("target {name} is a compose target: a client needs one of its services"))
+        .hint(format!("name one: {}", services.join(", ")))
 }
 
 /// What was asked for.
@@ -62,7 +79,7 @@ pub struct Run<'a> {
     /// The session's target.
     pub target: &'a Target,
     /// Reads the configuration again.
-    pub load: Arc<dyn Fn() -> Result<Settings> + Send + Sync>,
+    pub load: Reader,
 }
 
 /// The launcher of a process target.
@@ -71,21 +88,21 @@ fn command(words: &[String], settings: &Settings) -> Result<process::Launcher> {
 }
 
 impl Run<'_> {
-    async fn container(&self, run: &RunTarget) -> Result<u8> {
+    async fn container(&self, order: UpdateOrder, grace: Duration) -> Result<u8> {
         let Self { context, settings, target, .. } = self;
         let engine = context.connect(settings.session.docker_timeout).await?;
         let (reporter, reports) = Reporter::channel();
         let owner = Owner { role: Some(DEPENDENCY), ..session::new() };
         let session = owner.session;
-        let options = self.options(session, swap::order(run, &target.update), run.spec.stop_grace_period);
+        let options = self.options(session, order, grace);
         let where_to = (Some(engine.info().address), settings.session.docker_timeout);
-        let begun = context.begin(&owner, &settings.project.name, Some(where_to), run.spec.stop_grace_period);
+        let begun = context.begin(&owner, &settings.project.name, Some(where_to), grace);
         let guard = Guard::begin(Begun { keep: !settings.session.cleanup, ..begun });
         let labels = settings.session.labels.clone();
         let mut executor: Executor<Docker, DockerCli> =
             Executor::new(engine, context.docker_cli(), owner, guard.clone(), labels, reporter.clone());
         executor.never = settings.session.own_files();
-        let executor = Arc::new(executor);
+        let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(settings))));
         let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
         let files = self.files(reporter).await?;

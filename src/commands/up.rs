@@ -19,6 +19,7 @@ use crate::{
     plan::{Ownership, meant, scope},
     reconcile::{
         act::Executor,
+        compose::Composing,
         observe::owners,
         stamp,
         supervise::{Load, Options, Supervisor},
@@ -38,13 +39,21 @@ const SIGPIPE: u8 = 13;
 
 /// Makes it so; gives the exit code.
 pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
-    let settings = context.load(&args.watch)?.settings;
+    let loaded = context.load(&args.watch)?.settings;
+    let composer = context.composer(&loaded);
+    // Compose reads its projects while the engine is asked who keeps this one.
+    let (settings, asked) = tokio::join!(composer.expand(loaded.clone()), async {
+        let engine = context.connect(loaded.session.docker_timeout).await?;
+        let keeper = kept_by(&engine, &loaded).await?;
+        Ok::<_, Error>((engine, keeper))
+    });
+    let settings = settings?;
     scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
-    let engine = context.connect(settings.session.docker_timeout).await?;
+    let (engine, keeper) = asked?;
     if args.detach || args.wait {
-        return detach::start(context, args, &settings, &engine).await;
+        return detach::start(context, args, &settings, &engine, keeper).await;
     }
-    if let Some(pid) = kept_by(&engine, &settings).await? {
+    if let Some(pid) = keeper {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
@@ -125,7 +134,7 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let mut executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, guard, labels, reporter.clone());
     executor.never = settings.session.own_files();
-    let executor = Arc::new(executor);
+    let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(&settings))));
     let options = Options {
         targets: args.targets.clone(),
         watch: !args.no_watch,
@@ -134,8 +143,8 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
         follow_logs,
         home: context.home(),
     };
-    let request = context.request(&args.watch);
-    let load: Load = Box::new(move || crate::config::load(&request).map(|loaded| loaded.settings));
+    let reader = context.reader(&args.watch, &settings);
+    let load: Load = Box::new(move || reader());
     let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load).await?;
 
     // From the first container on somebody removes it, however this process ends.

@@ -121,7 +121,9 @@ fn told(said: &[u8]) -> Option<Told> {
     for note in whole.filter_map(|line| serde_json::from_slice::<Note>(line).ok()) {
         match note {
             Note::Order(given) => order = Some(given),
-            Note::Adopted(container) => drop(adopted.insert(container)),
+            Note::Adopted(container) => {
+                adopted.insert(container);
+            }
             Note::Keep(kept) => keep = kept,
             Note::Goodbye => return None,
         }

@@ -64,7 +64,16 @@ impl ComposeCli {
     /// # Errors
     /// Compose's own words, with the file and the line; there is no docker CLI, no compose, or only version 1.
     pub async fn config(&self, invocation: &Invocation) -> Result<Said> {
-        let output = self.output(invocation, &["config", "--format", "json"]).await?;
+        self.config_of(invocation, &[]).await
+    }
+
+    /// The same of these services and what they depend on; of all active ones where none is named.
+    ///
+    /// # Errors
+    /// As [`Self::config`]; there is no such service.
+    pub async fn config_of(&self, invocation: &Invocation, services: &[String]) -> Result<Said> {
+        let words = ["config", "--format", "json"].into_iter().chain(services.iter().map(String::as_str));
+        let output = self.output(invocation, &words.collect::<Vec<_>>()).await?;
         let config = ComposeConfig::parse(&output.stdout)?;
         Ok(Said { config, warnings: warnings(&String::from_utf8_lossy(&output.stderr)) })
     }
@@ -102,13 +111,8 @@ impl ComposeCli {
     ///
     /// # Errors
     /// It can't be run. That it failed is told by what it gives.
-    pub async fn run(
-        &self,
-        invocation: &Invocation,
-        words: &[&str],
-        progress: impl FnMut(&str) + Send,
-    ) -> Result<Ended> {
-        let mut command = self.command(&invocation.command(words))?;
+    pub async fn run(&self, argv: &[OsString], progress: impl FnMut(&str) + Send) -> Result<Ended> {
+        let mut command = self.command(argv)?;
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         cli::run(command, progress).await.map_err(|error| can_not_run(&error))
     }
@@ -188,7 +192,7 @@ pub fn refused(said: &str) -> Error {
     if words.is_empty() {
         return Error::failed("docker compose failed, and said nothing");
     }
-    Error::failed(format!("docker compose: {}", words.join("\n    ")))
+    Error::config(format!("docker compose: {}", words.join("\n    ")))
 }
 
 fn can_not_run(error: &io::Error) -> Error {
@@ -240,7 +244,8 @@ mod tests {
         const NO_PLUGIN: &str =
             "echo \"unknown shorthand flag: 'f' in -f\" >&2; echo 'Usage:  docker [OPTIONS] COMMAND' >&2; exit 125";
         let old = "echo 1.29.2";
-        let cases: &[(&[(&str, &str)], &str, &str)] = &[
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+        let cases: &[Case<'_>] = &[
             (&[], "docker command is not on PATH", "install"),
             (&[("docker", NO_PLUGIN)], "has no compose plugin", "docker-compose-plugin"),
             (&[("docker", NO_PLUGIN), ("docker-compose", old)], "docker-compose is 1.29.2", "compose/install"),

@@ -26,19 +26,34 @@ pub type ServiceLabels = BTreeMap<String, BTreeMap<String, String>>;
 /// The text: `overrides` as it is (compose fills in its `${…}`), and the labels, which compose takes letter by letter.
 /// A label of `overrides` with one of mcpmon's keys is dropped.
 pub fn text(overrides: &Map<String, Value>, labels: &ServiceLabels) -> String {
+    text_with_networks(overrides, labels, &ServiceLabels::new())
+}
+
+/// The same, with labels for networks too.
+pub fn text_with_networks(
+    overrides: &Map<String, Value>,
+    services: &ServiceLabels,
+    networks: &ServiceLabels,
+) -> String {
     let mut file = overrides.clone();
-    if !labels.is_empty() {
-        let mut services = table(file.remove("services"));
-        for (name, labels) in labels {
-            let mut service = table(services.remove(name));
-            let own = labels.iter().map(|(key, value)| (key.clone(), Value::String(literal(value))));
-            let all: Map<String, Value> = users(service.remove("labels")).chain(own).collect();
-            service.insert("labels".into(), Value::Object(all));
-            services.insert(name.clone(), Value::Object(service));
-        }
-        file.insert("services".into(), Value::Object(services));
-    }
+    add(&mut file, "services", services);
+    add(&mut file, "networks", networks);
     Value::Object(file).to_string()
+}
+
+fn add(file: &mut Map<String, Value>, section: &str, labels: &ServiceLabels) {
+    if labels.is_empty() {
+        return;
+    }
+    let mut entries = table(file.remove(section));
+    for (name, labels) in labels {
+        let mut entry = table(entries.remove(name));
+        let own = labels.iter().map(|(key, value)| (key.clone(), Value::String(literal(value))));
+        let all: Map<String, Value> = users(entry.remove("labels")).chain(own).collect();
+        entry.insert("labels".into(), Value::Object(all));
+        entries.insert(name.clone(), Value::Object(entry));
+    }
+    file.insert(section.into(), Value::Object(entries));
 }
 
 /// The same text where compose fills in variables.

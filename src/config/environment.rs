@@ -22,6 +22,9 @@ pub const CONFIG: &str = "MCPMON_CONFIG";
 /// The profiles.
 pub const PROFILE: &str = "MCPMON_PROFILE";
 
+/// Compose keys whose tables hold names of the user's own: the whole rest, its case kept.
+const OWN_NAMES: [&str; 3] = ["environment", "labels", "args"];
+
 /// What the environment says.
 #[derive(Debug, Default)]
 pub struct Read {
@@ -134,6 +137,9 @@ fn walk(schema: &Schema, shape: &Shape, rest: &str, path: KeyPath, below: &[Laye
             // A variable or label name: the whole rest, its case kept.
             return Ok(path.key(rest));
         }
+        if **item == Shape::Any {
+            return free(rest, path, below);
+        }
         let names: BTreeSet<&String> =
             below.iter().filter_map(|layer| layer.root.find(&path.0)).flat_map(Node::keys).collect();
         let (key, tail) = match_name(rest, names.iter().map(|name| name.as_str()), &path)?;
@@ -141,6 +147,27 @@ fn walk(schema: &Schema, shape: &Shape, rest: &str, path: KeyPath, below: &[Laye
     }
     let (key, tail) = match_name(rest, table.keys.keys().map(String::as_str), &path)?;
     walk(schema, &table.keys[key], tail, path.key(key), below)
+}
+
+/// The key below a table that may hold anything (`compose.override`): names that are there already are matched as others
+/// are; new ones are written small, as compose's are, except where they are a user's own.
+fn free(rest: &str, path: KeyPath, below: &[Layer]) -> Result<KeyPath, Miss> {
+    if rest.is_empty() {
+        return Ok(path);
+    }
+    if matches!(path.0.last(), Some(Segment::Key(key)) if OWN_NAMES.contains(&key.as_str())) {
+        return Ok(path.key(rest));
+    }
+    let names: BTreeSet<&String> =
+        below.iter().filter_map(|layer| layer.root.find(&path.0)).flat_map(Node::keys).collect();
+    match match_name(rest, names.iter().map(|name| name.as_str()), &path) {
+        Ok((key, tail)) => free(tail, path.key(key), below),
+        Err(Miss::Ambiguous(message)) => Err(Miss::Ambiguous(message)),
+        Err(Miss::Unknown(_)) => {
+            let (first, tail) = rest.split_once("__").unwrap_or((rest, ""));
+            free(tail, path.key(first.to_ascii_lowercase()), below)
+        }
+    }
 }
 
 /// The name that `rest` begins with, and what comes behind it. Without case, `-` and `.` as `_`; the longest wins.

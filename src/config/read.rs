@@ -65,7 +65,9 @@ impl Reader<'_> {
         });
         let text = variants.iter().any(|shape| matches!(shape, Shape::String { .. } | Shape::Any));
         let trimmed = raw.trim();
-        if map.is_some() && trimmed.starts_with('{') {
+        // What may be anything is a text, unless it is plainly written as a list or a table.
+        let anything = matches!(variants[..], [Shape::Any]) && trimmed.starts_with('[');
+        if (map.is_some() || matches!(variants[..], [Shape::Any])) && trimmed.starts_with('{') || anything {
             return self.toml(shape, raw, offset);
         }
         if let Some(item) = list.filter(|_| self.is_list(trimmed, text)) {

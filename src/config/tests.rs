@@ -196,6 +196,28 @@ fn variables_are_read_by_the_type_of_their_key() {
 }
 
 #[test]
+fn variables_reach_below_a_compose_override() {
+    let file = "[targets.web.compose]\nprofiles = [\"x\"]\noverride.services.my-db.image = \"old\"\n";
+    let below = |key: &str| format!("targets.web.compose.{key}");
+    for (name, value, key, want) in [
+        ("PROFILES", "dev,debug", "profiles", r#"["dev","debug"]"#),
+        ("OVERRIDE__SERVICES__WEB__IMAGE", "a:1.10", "override.services.web.image", "\"a:1.10\""),
+        ("OVERRIDE__SERVICES__MY_DB__IMAGE", "${NEW}", "override.services.my-db.image", "\"${NEW}\""),
+        (
+            "OVERRIDE__SERVICES__WEB__ENVIRONMENT__Log__Level",
+            "1",
+            "override.services.web.environment.Log__Level",
+            "\"1\"",
+        ),
+        ("OVERRIDE__SERVICES__WEB__LABELS__com.acme", "x", "override.services.web.labels.\"com.acme\"", "\"x\""),
+        ("OVERRIDE__SERVICES__WEB__COMMAND", "['a', 'b']", "override.services.web.command", r#"["a","b"]"#),
+    ] {
+        let name = format!("MCPMON_TARGETS__WEB__COMPOSE__{name}");
+        assert_eq!(Project::new(file).variables(&[(&name, value)]).get(&below(key)), want, "{name}");
+    }
+}
+
+#[test]
 fn unknown_variables_are_warnings_with_the_nearest_name() {
     let project = Project::new(API).variables(&[
         ("MCPMON_DELY", "1"),

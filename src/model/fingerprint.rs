@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    RunTarget,
+    RunTarget, ServiceTarget,
     secret::{MASK, looks_secret},
 };
 
@@ -39,10 +39,24 @@ pub fn remember(run: &RunTarget) -> String {
 /// What differs between a remembered spec and the one asked for now. A label that can't be read
 /// (another version's) gives no fields: the hash alone then says that something differs.
 pub fn differences(remembered: &str, run: &RunTarget) -> Vec<FieldChange> {
+    differences_to(remembered, &masked(run))
+}
+
+/// A service's spec as it is kept in a label.
+pub fn remember_service(service: &ServiceTarget) -> String {
+    masked_service(service).to_string()
+}
+
+/// What differs between a remembered service and the one asked for now.
+pub fn service_differences(remembered: &str, service: &ServiceTarget) -> Vec<FieldChange> {
+    differences_to(remembered, &masked_service(service))
+}
+
+fn differences_to(remembered: &str, new: &Value) -> Vec<FieldChange> {
     let Ok(old) = serde_json::from_str::<Value>(remembered) else { return Vec::new() };
     let (mut old_fields, mut new_fields) = (BTreeMap::new(), BTreeMap::new());
     flatten(String::new(), &old, &mut old_fields);
-    flatten(String::new(), &masked(run), &mut new_fields);
+    flatten(String::new(), new, &mut new_fields);
     let mut names: Vec<_> = old_fields.keys().chain(new_fields.keys()).cloned().collect();
     names.sort();
     names.dedup();
@@ -71,6 +85,25 @@ fn masked(run: &RunTarget) -> Value {
         value["logging"]["options"][key] = Value::String(fingerprint(text));
     }
     without_empty(value)
+}
+
+fn masked_service(service: &ServiceTarget) -> Value {
+    let mut value = service.spec.clone();
+    hide(&mut value, &|text| service.secrets.hide_by(text, fingerprint));
+    hide_by_key(&mut value, &service.spec);
+    without_empty(value)
+}
+
+/// What stands under a key that looks like a secret's, and the content of secret files.
+fn hide_by_key(value: &mut Value, plain: &Value) {
+    let (Value::Object(table), Value::Object(plain)) = (value, plain) else { return };
+    for (key, value) in table.iter_mut() {
+        let plain = plain.get(key).unwrap_or(&Value::Null);
+        match (&mut *value, plain) {
+            (Value::String(text), Value::String(plain)) if looks_secret(key) => *text = fingerprint(plain),
+            _ => hide_by_key(value, plain),
+        }
+    }
 }
 
 /// Eight digits tell "changed" from "same", and are too few to find the secret by.

@@ -17,6 +17,8 @@ pub struct Observed {
     pub volumes: BTreeMap<String, ObservedResource>,
     /// Names that are taken by containers without this project's label: name to container id.
     pub foreign_names: BTreeMap<String, String>,
+    /// Containers of the compose projects asked for that are not this project's.
+    pub strangers: Vec<ObservedContainer>,
 }
 
 /// An image on the engine.

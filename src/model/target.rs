@@ -1,11 +1,15 @@
 //! A project and its targets, as asked for: what the plan compares with what the engine has.
 //! It must not know where a value came from; that is the config's business.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::Serialize;
 
-use super::{ContainerSpec, secret::Secrets, settings::WatchSettings};
+use super::{ContainerSpec, secret::Secrets, service::ServiceTarget, settings::WatchSettings, spec::MountSource};
 
 /// One `mcpmon.toml`, resolved: the desired state.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +26,27 @@ pub struct Project {
     pub networks: BTreeMap<String, NetworkSpec>,
     /// Named volumes to make, by their name on the engine. External ones are not here.
     pub volumes: BTreeMap<String, VolumeSpec>,
+}
+
+impl Project {
+    /// The targets that a name on the command line means: the one of that name, or all services of a compose target.
+    pub fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Target> {
+        self.targets.values().filter(move |target| belongs(&target.name, name))
+    }
+
+    /// Names that mean something: targets, and compose targets as a whole.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.targets.keys().map(String::as_str).collect();
+        names.extend(self.targets.keys().filter_map(|name| Some(name.split_once('/')?.0)));
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Whether a target is meant by a name: its own, or that of its compose target.
+pub fn belongs(target: &str, name: &str) -> bool {
+    target.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// One entry of `[targets]`.
@@ -46,10 +71,29 @@ pub struct Target {
 pub enum TargetKind {
     /// A container from an image or a build.
     Run(Box<RunTarget>),
-    /// Services of a compose project (not run by this version; the plan holds it).
+    /// Services of a compose project, as written; where targets are run, each of its services has taken its place.
     Compose(ComposeTarget),
+    /// One service of a compose project.
+    Service(Box<ServiceTarget>),
     /// A plain command; runs in a stdio session only.
     Process(Vec<String>),
+}
+
+impl TargetKind {
+    /// Folders and files of the host that its containers mount.
+    pub fn binds(&self) -> Vec<&Path> {
+        match self {
+            Self::Run(run) => {
+                let binds = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
+                    MountSource::Bind { path, .. } => Some(path.as_path()),
+                    MountSource::Volume(_) | MountSource::Anonymous => None,
+                });
+                binds.collect()
+            }
+            Self::Service(service) => service.binds.iter().map(PathBuf::as_path).collect(),
+            Self::Compose(_) | Self::Process(_) => Vec::new(),
+        }
+    }
 }
 
 /// A run target.

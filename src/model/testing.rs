@@ -1,12 +1,18 @@
 //! Short ways to make models in unit tests.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use super::{
-    ContainerSpec, Health, Labels, ObservedContainer, Project, RunTarget, State, Target, TargetKind, WatchSettings,
+    ContainerSpec, Health, Labels, ObservedContainer, Project, RunTarget, ServiceTarget, State, Target, TargetKind,
+    WatchSettings,
     fingerprint::{config_hash, remember},
     labels,
     observed::ObservedResource,
+    service::{COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, ComposeProject},
     spec::{NetworkAttachment, RestartPolicy},
     target::{ExtensionSettings, McpSettings, NetworkSpec, OnReload, PullPolicy, UpdateConfig},
 };
@@ -136,4 +142,53 @@ pub fn network(spec: &NetworkSpec) -> ObservedResource {
     ObservedResource {
         labels: labels([(labels::MANAGED, "true"), (labels::PROJECT, "p"), (labels::CONFIG_HASH, &config_hash(spec))]),
     }
+}
+
+/// A service of compose project `cp`, with one container of image `i`.
+pub fn service(compose: &str, name: &str) -> Target {
+    let spec = serde_json::json!({"image": "i", "command": [name]});
+    let service = ServiceTarget {
+        project: std::sync::Arc::new(ComposeProject {
+            target: compose.into(),
+            name: "cp".into(),
+            ..ComposeProject::default()
+        }),
+        service: name.into(),
+        hash: config_hash(&spec),
+        whole: spec.clone(),
+        spec,
+        image: "i".into(),
+        builds: false,
+        build: None,
+        always_build: false,
+        binds: Vec::new(),
+        networks: BTreeSet::new(),
+        replicas: 1,
+        grace: Duration::from_secs(10),
+        engine_restarts: false,
+        follows: BTreeSet::new(),
+        shares: BTreeSet::new(),
+        secrets: super::secret::Secrets::default(),
+    };
+    Target { name: format!("{compose}/{name}"), kind: TargetKind::Service(Box::new(service)), ..target(name, "i") }
+}
+
+/// A container that mcpmon had compose make of a service, running.
+pub fn service_container(compose: &str, service: &ServiceTarget, number: usize) -> ObservedContainer {
+    let name = format!("{compose}/{}", service.service);
+    let mut container = container(&target(&service.service, &service.image));
+    container.id = format!("id-{name}-{number}");
+    container.name = format!("{}-{}-{number}", service.project.name, service.service);
+    container.image_id = format!("sha256:{}", service.image);
+    container.networks.clear();
+    container.labels = labels([
+        (labels::MANAGED, "true"),
+        (labels::PROJECT, "p"),
+        (labels::TARGET, name.as_str()),
+        (labels::CONFIG_HASH, &service.hash),
+        (COMPOSE_PROJECT, &service.project.name),
+        (COMPOSE_SERVICE, &service.service),
+        (COMPOSE_NUMBER, &number.to_string()),
+    ]);
+    container
 }

@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// When to look again for a container that is being removed.
-const REMOVAL_MS: u64 = 100;
+pub(super) const REMOVAL_MS: u64 = 100;
 
 /// The name of a target's container: the file's own, or `<project>-<target>`.
 pub fn container_name(project: &Project, target: &Target) -> String {
@@ -34,9 +34,14 @@ pub fn scope(project: &Project, names: &[String]) -> Result<Option<BTreeSet<Stri
     let mut scope = BTreeSet::new();
     let mut pending: Vec<&String> = names.iter().collect();
     while let Some(name) = pending.pop() {
-        let target = project.targets.get(name).ok_or_else(|| name.clone())?;
-        if scope.insert(name.clone()) {
-            pending.extend(target.depends_on.keys());
+        let mut found = project.named(name).peekable();
+        if found.peek().is_none() {
+            return Err(name.clone());
+        }
+        for target in found {
+            if scope.insert(target.name.clone()) {
+                pending.extend(target.depends_on.keys());
+            }
         }
     }
     Ok(Some(scope))
@@ -117,11 +122,11 @@ pub fn image(run: &RunTarget, found: Option<&ObservedImage>, refresh: bool) -> R
     }
 }
 
-struct View<'a> {
-    desired: &'a Project,
-    observed: &'a Observed,
-    situation: &'a Situation,
-    one_shots: BTreeSet<&'a str>,
+pub(super) struct View<'a> {
+    pub(super) desired: &'a Project,
+    pub(super) observed: &'a Observed,
+    pub(super) situation: &'a Situation,
+    pub(super) one_shots: BTreeSet<&'a str>,
 }
 
 /// Targets that somebody waits for the end of: exit code 0 is what is wanted of them.
@@ -152,11 +157,11 @@ pub fn dependency_order(desired: &Project) -> Vec<&Target> {
     order
 }
 
-fn change(subject: Subject, step: Step, cause: impl Into<String>) -> Change {
+pub(super) fn change(subject: Subject, step: Step, cause: impl Into<String>) -> Change {
     Change { subject, step, cause: cause.into(), waits: Vec::new() }
 }
 
-fn hold(name: &str, reason: impl Into<String>) -> Change {
+pub(super) fn hold(name: &str, reason: impl Into<String>) -> Change {
     change(Subject::Target(name.to_owned()), Step::Hold { retry_ms: None }, reason)
 }
 
@@ -218,12 +223,12 @@ fn resource(view: &View<'_>, subject: Subject, user: &str, hash: &str, found: Op
 }
 
 impl<'a> View<'a> {
-    fn containers(&self, target: &str) -> impl Iterator<Item = &'a ObservedContainer> {
+    pub(super) fn containers(&self, target: &str) -> impl Iterator<Item = &'a ObservedContainer> {
         let target = target.to_owned();
         self.observed.containers.iter().filter(move |container| container.labels.target() == Some(&target))
     }
 
-    fn owner(&self, container: &ObservedContainer) -> &Ownership {
+    pub(super) fn owner(&self, container: &ObservedContainer) -> &Ownership {
         self.situation.owners.get(&container.id).unwrap_or(&Ownership::Mine)
     }
 
@@ -243,9 +248,8 @@ impl<'a> View<'a> {
     fn target(&self, target: &Target, blocked: &BTreeSet<String>) -> Vec<Change> {
         let run = match &target.kind {
             TargetKind::Run(run) => run,
-            TargetKind::Compose(_) => {
-                return vec![hold(&target.name, "compose targets are not run by this version of mcpmon yet")];
-            }
+            TargetKind::Service(service) => return self.service(target, service),
+            TargetKind::Compose(_) => return vec![hold(&target.name, "its compose project could not be read")],
             TargetKind::Process(_) => {
                 let name = &target.name;
                 return vec![hold(name, &format!("an MCP client starts it, with `mcpmon run {name}`"))];
@@ -418,9 +422,13 @@ impl<'a> View<'a> {
     }
 
     /// Why a dependency is not far enough yet.
-    fn unmet(&self, name: &str, condition: Condition) -> Option<String> {
-        let TargetKind::Run(run) = &self.desired.targets.get(name)?.kind else {
-            return Some(format!("{name} must run, and this version can't run it"));
+    pub(super) fn unmet(&self, name: &str, condition: Condition) -> Option<String> {
+        let run = match &self.desired.targets.get(name)?.kind {
+            TargetKind::Run(run) => run,
+            TargetKind::Service(service) => return self.service_unmet(name, service, condition),
+            TargetKind::Compose(_) | TargetKind::Process(_) => {
+                return Some(format!("{name} must run, and this version can't run it"));
+            }
         };
         if self.situation.busy.contains(name) {
             return Some(format!("{name} is being worked on"));
@@ -477,6 +485,16 @@ impl<'a> View<'a> {
     fn unused_networks(&self) -> Vec<Change> {
         let in_use: BTreeSet<&String> =
             self.observed.containers.iter().flat_map(|container| &container.networks).collect();
+        let of_services: BTreeSet<&String> = self
+            .desired
+            .targets
+            .values()
+            .filter_map(|target| match &target.kind {
+                TargetKind::Service(service) => Some(service.project.networks.values()),
+                _ => None,
+            })
+            .flatten()
+            .collect();
         self.observed
             .networks
             .iter()
@@ -485,6 +503,7 @@ impl<'a> View<'a> {
                     && found.labels.project() == Some(&self.desired.name)
                     && !self.desired.networks.contains_key(*name)
                     && !in_use.contains(name)
+                    && !of_services.contains(name)
                     && self.situation.prune
             })
             .map(|(name, _)| {

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, SemaphorePermit, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    compose::Composing,
     ready::{self, Evidence},
     stamp,
     sync::Syncs,
@@ -50,6 +51,8 @@ pub struct Executor<E, I> {
     pub syncs: Syncs,
     /// What mcpmon writes itself, and never copies.
     pub never: Vec<PathBuf>,
+    /// The compose command, where there are compose targets.
+    pub(super) compose: Option<Composing>,
     slots: Semaphore,
     image_slots: Semaphore,
 }
@@ -141,9 +144,21 @@ impl<E: Engine, I: Images> Executor<E, I> {
             ending: CancellationToken::new(),
             syncs: Syncs::default(),
             never: Vec::new(),
+            compose: None,
             slots: Semaphore::new(AT_ONCE),
             image_slots: Semaphore::new(IMAGES_AT_ONCE),
         }
+    }
+
+    /// The same, and services of compose projects are made by this command.
+    #[must_use]
+    pub fn with_compose(self, compose: Composing) -> Self {
+        Self { compose: Some(compose), ..self }
+    }
+
+    /// Waits until another build or pull may begin.
+    pub(super) async fn image_slot(&self) -> Option<SemaphorePermit<'_>> {
+        self.image_slots.acquire().await.ok()
     }
 
     /// Carries one change of a plan out.
@@ -152,12 +167,15 @@ impl<E: Engine, I: Images> Executor<E, I> {
             (Subject::Network(name), step) => self.network(project, name, step).await,
             (Subject::Volume(name), step) => self.volume(project, name, step).await,
             (Subject::Target(name), Step::Remove { containers }) => self.remove(project, name, containers).await,
-            (Subject::Target(name), step) => {
-                let Some(Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
-                    return Err(Failure::new("it left the file meanwhile"));
-                };
-                self.target(project, &project.targets[name], run, step).await
-            }
+            (Subject::Target(name), step) => match project.targets.get(name) {
+                Some(target @ Target { kind: TargetKind::Run(run), .. }) => {
+                    self.target(project, target, run, step).await
+                }
+                Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                    self.service(project, target, service, step).await
+                }
+                _ => Err(Failure::new("it left the file meanwhile")),
+            },
         }
     }
 
@@ -243,8 +261,12 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     /// Reloads a target because files changed: the image first, where they were part of it.
     pub async fn reload(&self, project: &Project, name: &str, rebuild: bool, old: &str) -> Result<Done, Failure> {
-        let Some(target @ Target { kind: TargetKind::Run(run), .. }) = project.targets.get(name) else {
-            return Ok(Done::Unchanged);
+        let (target, run) = match project.targets.get(name) {
+            Some(target @ Target { kind: TargetKind::Run(run), .. }) => (target, run),
+            Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                return self.reload_service(project, target, service, rebuild).await;
+            }
+            _ => return Ok(Done::Unchanged),
         };
         if rebuild && run.build.is_some() {
             let before = self.engine.image(&run.spec.image).await?.map(|image| image.id);
@@ -331,6 +353,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
     async fn remove(&self, project: &Project, target: &str, containers: &[String]) -> Result<Done, Failure> {
         let grace = match project.targets.get(target).map(|target| &target.kind) {
             Some(TargetKind::Run(run)) => run.spec.stop_grace_period,
+            Some(TargetKind::Service(service)) => service.grace,
             _ => stamp::DEFAULT_GRACE,
         };
         let _slot = self.slots.acquire().await;

@@ -9,6 +9,7 @@ use crate::{
     model::{
         Observed, ObservedContainer, Owner, Project, State, TargetKind,
         labels::{PROJECT, SESSION, STDIO, TARGET},
+        service::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         spec::MountSource,
     },
     orphan::{Known, Verdict},
@@ -18,21 +19,27 @@ use crate::{
 /// What the engine has of the project. With `names`, containers of strangers that hold a name the
 /// project needs are looked up too: for a plan that is shown; the loop finds out when it acts.
 pub async fn observe<E: Engine>(engine: &E, project: &Project, names: bool) -> EngineResult<Observed> {
-    let references: BTreeSet<&str> = runs(project).map(|(_, image)| image).collect();
+    let references = images(project);
     let label = (PROJECT, project.name.as_str());
-    let (containers, networks, volumes, images) = tokio::try_join!(
+    let composed = compose_projects(project);
+    let (containers, networks, volumes, images, of_compose) = tokio::try_join!(
         async { engine.list(&[(PROJECT, Some(&project.name))]).await },
         engine.networks(label),
         async { if project.volumes.is_empty() { Ok(BTreeMap::new()) } else { engine.volumes(label).await } },
         try_join_all(references.into_iter().map(|reference| async move {
             Ok(engine.image(reference).await?.map(|image| (reference.to_owned(), image)))
         })),
+        try_join_all(
+            composed.into_iter().map(|name| async move { engine.list(&[(COMPOSE_PROJECT, Some(name))]).await })
+        ),
     )?;
+    let is_stranger = |container: &ObservedContainer| container.labels.project() != Some(&project.name);
     let mut observed = Observed {
         containers,
         networks,
         volumes,
         images: images.into_iter().flatten().collect(),
+        strangers: of_compose.into_iter().flatten().filter(is_stranger).collect(),
         ..Observed::default()
     };
     // What is asked for and does not carry the project's label may still be there: then it is somebody else's.
@@ -75,6 +82,24 @@ fn runs(project: &Project) -> impl Iterator<Item = (&str, &str)> {
     })
 }
 
+/// The images that the project's targets need.
+fn images(project: &Project) -> BTreeSet<&str> {
+    let services = project.targets.values().filter_map(|target| match &target.kind {
+        TargetKind::Service(service) => Some(service.image.as_str()),
+        _ => None,
+    });
+    runs(project).map(|(_, image)| image).chain(services).collect()
+}
+
+/// The compose projects that the project's services are of.
+fn compose_projects(project: &Project) -> BTreeSet<&str> {
+    let services = project.targets.values().filter_map(|target| match &target.kind {
+        TargetKind::Service(service) => Some(service.project.name.as_str()),
+        _ => None,
+    });
+    services.collect()
+}
+
 /// Names of the networks and volumes that the project's targets use.
 fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let (mut networks, mut volumes) = (BTreeSet::new(), BTreeSet::new());
@@ -113,7 +138,8 @@ pub fn owners(observed: &Observed, me: Option<&Owner>, known: &Known) -> BTreeMa
             }
         }
     };
-    observed.containers.iter().map(|container| (container.id.clone(), ownership(container))).collect()
+    let all = observed.containers.iter().chain(&observed.strangers);
+    all.map(|container| (container.id.clone(), ownership(container))).collect()
 }
 
 /// Leaves out the servers of stdio sessions, unless their session is dead: they stand for no target, however many
@@ -138,7 +164,9 @@ pub fn leave_out_spares(observed: &mut Observed, known: &Known) {
     let running: HashSet<_> = observed.containers.iter().filter(|container| is_running(container)).map(key).collect();
     observed.containers.retain(|container| {
         let lives = matches!(known.judge(container), Verdict::Owned { .. });
-        is_running(container) || !lives || !running.contains(&key(container))
+        // A service may have several containers; none of them is kept beside another.
+        let of_service = container.labels.get(COMPOSE_SERVICE).is_some();
+        is_running(container) || of_service || !lives || !running.contains(&key(container))
     });
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 use crate::model::{
-    Labels, Owner, Project, RunTarget,
-    fingerprint::{config_hash, remember},
+    Labels, Owner, Project, RunTarget, ServiceTarget,
+    fingerprint::{config_hash, remember, remember_service},
     labels::{BUILD_HASH, CONFIG, CONFIG_FILE, CONFIG_HASH, MANAGED, PREFIX, PROJECT, TARGET},
     target::Build,
 };
@@ -32,6 +32,32 @@ pub fn container(
         (CONFIG_FILE.into(), project.config_file.display().to_string()),
     ]);
     labels
+}
+
+/// Labels of a service's containers: mcpmon's alone, compose puts the user's beside them.
+pub fn service(
+    owner: &Owner,
+    project: &Project,
+    target: &str,
+    service: &ServiceTarget,
+    more: &BTreeMap<String, String>,
+) -> BTreeMap<String, String> {
+    let mut labels = users(more.iter());
+    labels.extend(owner.labels());
+    labels.extend([
+        (PROJECT.into(), project.name.clone()),
+        (TARGET.into(), target.into()),
+        (CONFIG_HASH.into(), service.hash.clone()),
+        (CONFIG.into(), remember_service(service)),
+        (CONFIG_FILE.into(), project.config_file.display().to_string()),
+    ]);
+    labels
+}
+
+/// Labels of a network that compose makes: it goes with the project. No session's: compose would take it for another one.
+pub fn compose_network(project: &Project, target: &str) -> BTreeMap<String, String> {
+    let labels = [(MANAGED, "true"), (PROJECT, project.name.as_str()), (TARGET, target)];
+    labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 /// Labels of a network.

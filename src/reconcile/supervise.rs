@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 
 use self::{
@@ -73,7 +74,7 @@ impl Options {
 }
 
 /// Reads the configuration again.
-pub type Load = Box<dyn Fn() -> Result<Settings, Error> + Send>;
+pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Settings, Error>> + Send>;
 
 /// A project being kept as its file says.
 pub struct Supervisor<E, I> {
@@ -97,6 +98,8 @@ pub struct Supervisor<E, I> {
     attempts: Attempts,
     /// Containers that somebody else stopped: their end is no crash.
     stopped_outside: BTreeSet<String>,
+    /// The same, until they are started again: their end is not that of their work.
+    asked_to_end: BTreeSet<String>,
     /// Kept containers that are being removed now.
     discarded: BTreeSet<String>,
     /// Containers that ran at the last look.
@@ -150,6 +153,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             targets: BTreeMap::new(),
             attempts: Attempts::default(),
             stopped_outside: BTreeSet::new(),
+            asked_to_end: BTreeSet::new(),
             discarded: BTreeSet::new(),
             running: BTreeSet::new(),
             touched: BTreeSet::new(),
@@ -307,12 +311,15 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     fn ask_for_images(&mut self) {
         let settings = Arc::clone(&self.settings);
         for target in settings.project.targets.values() {
-            if let TargetKind::Run(run) = &target.kind {
-                self.memory(&target.name).refresh = match run.pull_policy {
+            let refresh = match &target.kind {
+                TargetKind::Run(run) => match run.pull_policy {
                     PullPolicy::Always | PullPolicy::Build => true,
                     PullPolicy::Missing | PullPolicy::Never => self.options.build && run.build.is_some(),
-                };
-            }
+                },
+                TargetKind::Service(service) => service.always_build || (self.options.build && service.builds),
+                TargetKind::Compose(_) | TargetKind::Process(_) => continue,
+            };
+            self.memory(&target.name).refresh = refresh;
         }
     }
 }

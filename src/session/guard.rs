@@ -263,9 +263,7 @@ pub async fn sweep() {
         private_folder::sweep(&known.here, &*known.processes);
         let dead = |mark: &String| mark::of_dead(mark, &known.here, &*known.processes);
         let lives = |session: &Uuid| known.leases.iter().any(|lease| lease.session == *session);
-        let dead =
-            kin::marks().iter().filter_map(dead).filter(|(_, session)| !lives(session)).map(|(mark, _)| mark).collect();
-        dead
+        kin::marks().iter().filter_map(dead).filter(|(_, session)| !lives(session)).map(|(mark, _)| mark).collect()
     };
     let dead: BTreeSet<String> = tokio::task::spawn_blocking(look).await.unwrap_or_default();
     for mark in dead {

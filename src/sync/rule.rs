@@ -39,10 +39,11 @@ pub struct SyncRule {
     context: Option<Context>,
 }
 
-/// The sync rules of a run target. `never`: what mcpmon writes itself.
+/// The sync rules of a target. `never`: what mcpmon writes itself.
 pub fn of_target(project: &Project, target: &Target, never: &[PathBuf]) -> Vec<SyncRule> {
     match &target.kind {
         TargetKind::Run(run) => rules(&project.folder, &target.watch, run.build.as_ref(), never),
+        TargetKind::Service(service) => rules(&project.folder, &target.watch, service.build.as_ref(), never),
         TargetKind::Compose(_) | TargetKind::Process(_) => Vec::new(),
     }
 }

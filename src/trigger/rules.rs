@@ -193,6 +193,10 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
             });
             (binds.collect(), run.build.as_ref().map(|build| context(build, honours(".dockerignore"))))
         }
+        TargetKind::Service(service) => (
+            service.binds.iter().map(|path| tidy(path)).collect(),
+            service.build.as_ref().map(|build| context(build, honours(".dockerignore"))),
+        ),
         TargetKind::Compose(_) | TargetKind::Process(_) => (Vec::new(), None),
     };
 

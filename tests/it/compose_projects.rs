@@ -27,6 +27,9 @@ pub(crate) struct Shape {
 
 const IDLE: &str = "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n";
 
+/// In [`Shape::target`]: it depends on the folder that compose is called in, which is the project's for a target.
+pub(crate) const NO_TARGET: &str = "-";
+
 /// At least twenty of different shape.
 pub(crate) const SHAPES: &[Shape] = &[
     Shape { name: "plain", files: &[("compose.yaml", IDLE)], options: "", target: "", services: &[("web", 1)] },
@@ -98,7 +101,7 @@ pub(crate) const SHAPES: &[Shape] = &[
             "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n  dev: {image: mcpmon-test-server, command: [idle], network_mode: none, profiles: [dev]}\n  ci: {image: mcpmon-test-server, command: [idle], network_mode: none, profiles: [ci]}\n",
         )],
         options: "--profile dev",
-        target: "profiles = [\"dev\"]",
+        target: "project_directory = \"@\"\nprofiles = [\"dev\"]",
         services: &[("web", 1), ("dev", 1)],
     },
     Shape {
@@ -126,7 +129,7 @@ pub(crate) const SHAPES: &[Shape] = &[
             ("two.env", "B=2\n"),
         ],
         options: "--env-file one.env --env-file two.env",
-        target: "env_file = [\"@/one.env\", \"@/two.env\"]",
+        target: "project_directory = \"@\"\nenv_file = [\"@/one.env\", \"@/two.env\"]",
         services: &[("web", 1)],
     },
     Shape {
@@ -138,7 +141,7 @@ pub(crate) const SHAPES: &[Shape] = &[
             ("compose.yaml", "services:\n  not-meant: {image: mcpmon-test-server}\n"),
         ],
         options: "",
-        target: "",
+        target: NO_TARGET,
         services: &[("web", 1)],
     },
     Shape {

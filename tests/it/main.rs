@@ -1,10 +1,12 @@
 //! The one integration-test binary: one module per room, all against the real engine.
 //! Without an engine, or without the image `mcpmon-test-server`, these tests are red, never skipped.
 
+mod chaos;
 mod cleanup;
 mod client;
 mod compose_lines;
 mod compose_projects;
+mod compose_targets;
 mod config_example;
 mod config_like_compose;
 mod detached;

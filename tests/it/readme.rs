@@ -23,6 +23,8 @@ const CONFIGURATION: &str = include_str!("../../docs/configuration.md");
 const RELOAD: &str = include_str!("../../docs/reload.md");
 const SESSION: &str = include_str!("../../docs/session.md");
 const EXAMPLES: &str = include_str!("../../examples/stdio/README.md");
+const COMPOSE: &str = include_str!("../../docs/compose.md");
+const COMPOSE_EXAMPLE: &str = include_str!("../../examples/compose/README.md");
 const EVENTS: &str = include_str!("../../docs/events.md");
 
 /// The fenced blocks in that language, in order.
@@ -128,6 +130,8 @@ fn links_lead_somewhere() {
         ("docs", RELOAD),
         ("docs", EVENTS),
         ("docs", SESSION),
+        ("docs", COMPOSE),
+        ("examples/compose", COMPOSE_EXAMPLE),
         ("examples/stdio", EXAMPLES),
     ] {
         let links = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());

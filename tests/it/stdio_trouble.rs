@@ -181,7 +181,8 @@ fn a_client_that_does_not_read_holds_the_server_back() {
     }
     // Nothing is read until nothing moves any more: the server's own processor time stands still.
     let server = || {
-        let children = Command::new("pgrep").args(["-P", &child.id().to_string()]).output().expect("pgrep");
+        let children =
+            Command::new("pgrep").args(["-x", "mcp-server", "-P", &child.id().to_string()]).output().expect("pgrep");
         let pid = String::from_utf8_lossy(&children.stdout).trim().to_owned();
         fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default()
     };

@@ -29,7 +29,7 @@ use crate::{
     model::{Labels, Target},
     output::Reporter,
     proxy::{
-        drive::files::{Files, Surroundings},
+        drive::files::{Files, Load, Surroundings},
         server::docker_run::{DockerRun, Recipe},
         session::Options,
     },
@@ -55,9 +55,9 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let launcher = Arc::new(DockerRun::new(engine, session.owner.session, recipe, reporter.clone(), is_dead)?);
 
     let settings = settings(context, &session);
-    let load = Box::new({
+    let load: Load = Box::new({
         let settings = settings.clone();
-        move || Ok(settings.clone())
+        move || Box::pin(std::future::ready(Ok(settings.clone())))
     });
     let settings = Arc::new(settings);
     let target = &settings.project.targets[&session.name];

@@ -28,10 +28,15 @@ fn dependencies(target: &Target) -> Vec<String> {
     }
 }
 
+/// A service of a compose target stands for all of it: what that one waits for, each of its services waits for.
+fn whole(names: Vec<String>) -> Vec<String> {
+    names.into_iter().map(|name| name.split_once('/').map_or(name.clone(), |(of, _)| of.to_owned())).collect()
+}
+
 /// Each circle once, by the target where it was entered first.
 fn circles(findings: &mut Findings<'_>, targets: &BTreeMap<String, Target>) {
     let edges: BTreeMap<&str, Vec<String>> =
-        targets.iter().map(|(name, target)| (name.as_str(), dependencies(target))).collect();
+        targets.iter().map(|(name, target)| (name.as_str(), whole(dependencies(target)))).collect();
     let mut done: BTreeSet<&str> = BTreeSet::new();
     for start in targets.keys() {
         // Depth first without recursion: the way here, and for each step the next edge to try.

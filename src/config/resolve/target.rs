@@ -2,7 +2,7 @@
 
 use super::{
     container,
-    findings::Findings,
+    findings::{Findings, strings},
     network::{Resources, Used},
     watch_rule::watch_rule,
 };
@@ -149,6 +149,11 @@ fn belongs(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget, kind:
 }
 
 fn compose(findings: &mut Findings<'_>, at: &KeyPath, compose: &Compose) -> ComposeTarget {
+    for (at, _) in strings(&at.key("file"), compose.file.as_ref()).into_iter().filter(|(_, file)| file == "-") {
+        let invalid = Invalid::new("a compose file from stdin can't be used: it is read more than once")
+            .help("write it to a file, and name that");
+        findings.problem(at, invalid);
+    }
     let directory = compose.project_directory.as_ref();
     ComposeTarget {
         file: findings.paths(&at.key("file"), compose.file.as_ref()),
@@ -242,7 +247,10 @@ fn depends_on(
     };
     let mut dependencies = std::collections::BTreeMap::new();
     for (path, at_key, name, condition) in named {
-        let found = known().find(|(key, _)| **key == name);
+        // `web/db`: a service of the compose target web; whether there is such a one is known once compose was asked.
+        let of = name.split_once('/').map_or(name.as_str(), |(of, _)| of);
+        let is_service = |target: &FileTarget| name == of || target.compose.is_some();
+        let found = known().find(|(key, target)| *key == of && is_service(target));
         let invalid = match found {
             None => {
                 let invalid = Invalid::new(format!("there is no target {name:?}"));

@@ -9,13 +9,14 @@ use std::{
     time::Instant,
 };
 
+use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
 use super::News;
 use crate::{
     detect::{self, Disk},
     error::Error,
-    model::{Settings, Target, TargetKind, WatchSettings, settings::WatchAction, spec::MountSource},
+    model::{Settings, Target, TargetKind, WatchSettings, settings::WatchAction},
     output::{Event, Reporter},
     trigger::{Changes, Inputs, Rules, Trigger},
     watch::{ChangeReceiver, Watcher},
@@ -33,7 +34,7 @@ pub struct Surroundings {
 }
 
 /// Reads the configuration again.
-pub type Load = Box<dyn Fn() -> Result<Settings, Error> + Send>;
+pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Settings, Error>> + Send>;
 
 /// The files of one target.
 pub struct Files {
@@ -153,7 +154,7 @@ impl Files {
     /// Reads the configuration again; what has errors leaves the last good one in force.
     async fn read_settings(&mut self, files: Vec<String>) -> bool {
         let invalid = |error: String| self.reporter.report(Event::ConfigInvalid { error });
-        let settings = match (self.load)() {
+        let settings = match (self.load)().await {
             Ok(settings) => settings,
             Err(error) => {
                 invalid(error.message);
@@ -228,11 +229,9 @@ impl Files {
     /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the engine
     /// make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self) -> Option<String> {
-        let TargetKind::Run(run) = &self.settings.project.targets.get(&self.target)?.kind else { return None };
-        run.spec.volumes.iter().find_map(|mount| match &mount.source {
-            MountSource::Bind { path, .. } if !path.exists() => Some(self.shown(path)),
-            _ => None,
-        })
+        let target = self.settings.project.targets.get(&self.target)?;
+        let missing = target.kind.binds().into_iter().find(|path| !path.exists());
+        missing.map(|path| self.shown(path))
     }
 
     fn warn(&mut self, message: String) {
@@ -250,6 +249,9 @@ impl Files {
 fn is_made_of_other(before: &Target, after: &Target) -> bool {
     match (&before.kind, &after.kind) {
         (TargetKind::Run(before), TargetKind::Run(after)) => before.spec != after.spec || before.build != after.build,
+        (TargetKind::Service(before), TargetKind::Service(after)) => {
+            before.hash != after.hash || before.build != after.build
+        }
         (before, after) => before != after,
     }
 }

@@ -1,4 +1,5 @@
-//! Servers of a run target: each a container of its own, made, attached to, started and removed by the engine's API. It
+//! Servers of a run target or of a compose service: each a container of its own, made (a service's by compose), attached
+//! to, started and removed by the engine's API. It
 //! must not know what is said through the streams.
 //!
 //! # How
@@ -26,7 +27,7 @@ use crate::{
     engine::{Engine, EngineError, Images},
     error::Error,
     model::{
-        Labels, Owner, Project, RunTarget, Settings, Target, TargetKind,
+        Labels, Owner, Project, RunTarget, ServiceTarget, Settings, Target, TargetKind,
         labels::{DEPENDENCY, STDIO},
         settings::WatchAction,
     },
@@ -60,12 +61,24 @@ struct Wanted {
     refresh: bool,
 }
 
+/// What a server's container is made of.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    /// By the engine's API.
+    Run(&'a RunTarget),
+    /// By compose: in its networks, with its secrets and all.
+    Service(&'a ServiceTarget),
+}
+
 impl Wanted {
-    fn parts(&self) -> Result<(&Project, &Target, &RunTarget), Failed> {
+    fn parts(&self) -> Result<(&Project, &Target, Kind<'_>), Failed> {
         let project = &self.settings.project;
         match project.targets.get(&self.target) {
-            Some(target @ Target { kind: TargetKind::Run(run), .. }) => Ok((project, target, run)),
-            _ => Err(Failed::hopeless(format!("{} is no run target any more", self.target))),
+            Some(target @ Target { kind: TargetKind::Run(run), .. }) => Ok((project, target, Kind::Run(run))),
+            Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
+                Ok((project, target, Kind::Service(service)))
+            }
+            _ => Err(Failed::hopeless(format!("{} has no container any more", self.target))),
         }
     }
 }

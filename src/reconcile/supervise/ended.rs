@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     engine::{Engine, Images},
-    model::{Settings, TargetKind, target::UpdateOrder},
+    model::{Settings, TargetKind, settings::WatchAction, target::UpdateOrder},
     output::{
         ActionKind, Event,
         event::millis,
@@ -71,8 +71,21 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         };
         let edited = edited.filter(|_| !Arc::ptr_eq(&outcome.settings, &self.settings)).map(str::to_owned);
         match outcome.work {
-            Work::Change(change, kind) => self.change_ended(&change, kind, outcome.result, duration_ms),
-            Work::Reload(reload, kind) => self.reload_ended(reload.target, kind, outcome.result, duration_ms),
+            Work::Change(change, kind) => {
+                let replaced = matches!(change.step, Step::Replace { .. })
+                    && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
+                self.change_ended(&change, kind, outcome.result, duration_ms);
+                if replaced {
+                    self.followers_start_again(change.subject.name(), outcome.began);
+                }
+            }
+            Work::Reload(reload, kind) => {
+                let (swapped, target) = (matches!(outcome.result, Ok(Done::Swapped { .. })), reload.target);
+                self.reload_ended(target.clone(), kind, outcome.result, duration_ms);
+                if swapped {
+                    self.followers_start_again(&target, outcome.began);
+                }
+            }
             Work::Adopt { target, told } => {
                 self.release(&Subject::Target(target.clone()));
                 self.synced(target, ActionKind::Sync, outcome.result, told.then_some(duration_ms));
@@ -199,6 +212,37 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(Failure { message: error, hint, log, .. }) => {
                 self.report(Event::ActionFailed { target, action, error, hint, log, retry_ms: None });
             }
+        }
+    }
+
+    /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
+    /// network are made anew. Those that began after `began` have seen it already.
+    fn followers_start_again(&mut self, name: &str, began: Instant) {
+        let settings = Arc::clone(&self.settings);
+        for target in settings.project.targets.values() {
+            let TargetKind::Service(service) = &target.kind else { continue };
+            let memory = self.targets.get(&target.name);
+            let older = memory.filter(|memory| memory.since.is_none_or(|since| since < began));
+            let runs = older.and_then(|memory| memory.current.clone());
+            let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
+                continue;
+            };
+            let stands_on = service.shares.contains(name);
+            let action = if stands_on { ActionKind::Replace } else { ActionKind::Restart };
+            let cause = format!("{name} started again, and its depends_on asks for it");
+            self.report(Event::ActionStarted { target: target.name.clone(), action, cause });
+            self.trigger.busy(&target.name);
+            self.working.insert(Subject::Target(target.name.clone()), action);
+            let (executor, settings, follower) =
+                (Arc::clone(&self.executor), Arc::clone(&settings), target.name.clone());
+            let reload = Reload { target: follower.clone(), action: WatchAction::Restart, first_path: None, count: 0 };
+            self.spawn(Work::Reload(reload, action), async move {
+                if stands_on {
+                    executor.remake_service(&settings.project, &follower).await
+                } else {
+                    executor.reload(&settings.project, &follower, false, &old).await
+                }
+            });
         }
     }
 

@@ -6,10 +6,9 @@ use super::{Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        ObservedContainer, Settings, TargetKind, WatchSettings,
+        ObservedContainer, Settings, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
-        spec::MountSource,
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
@@ -53,18 +52,21 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             || self.executor.guard.adopted().contains(&event.id);
         match event.action.as_str() {
             "start" if mine => {
+                self.asked_to_end.remove(&event.id);
                 if let (Some(followers), Some(target)) = (&self.followers, target) {
                     followers.follow(target, &event.id, Start::Beginning);
                 }
             }
             "kill" if mine && !busy && ends(event.attributes.get("signal")) => {
                 self.stopped_outside.insert(event.id.clone());
+                self.asked_to_end.insert(event.id.clone());
             }
             "die" | "pause" | "unpause" => {
                 self.touched.insert(event.id.clone());
             }
             "destroy" => {
                 self.stopped_outside.remove(&event.id);
+                self.asked_to_end.remove(&event.id);
             }
             _ => {}
         }
@@ -101,11 +103,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the
     /// engine make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self, target: &str) -> Option<String> {
-        let TargetKind::Run(run) = &self.settings.project.targets.get(target)?.kind else { return None };
-        run.spec.volumes.iter().find_map(|mount| match &mount.source {
-            MountSource::Bind { path, .. } if !path.exists() => Some(self.shown(path)),
-            _ => None,
-        })
+        let missing = self.settings.project.targets.get(target)?.kind.binds().into_iter().find(|path| !path.exists());
+        missing.map(|path| self.shown(path))
     }
 
     /// Begins the reloads that are due.
@@ -159,7 +158,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// The configuration was edited: read it again; what has errors leaves the last good one in force.
     async fn read_settings(&mut self, files: Vec<String>) {
-        let settings = match (self.load)() {
+        let settings = match (self.load)().await {
             Ok(settings) => settings,
             Err(error) => return self.report(Event::ConfigInvalid { error: error.message }),
         };

@@ -8,6 +8,8 @@ use std::time::Instant;
 pub(super) struct Memory {
     /// The container that stands for it.
     pub(super) current: Option<String>,
+    /// Since when.
+    pub(super) since: Option<Instant>,
     /// This session has brought it up before: what is missing now, somebody removed.
     pub(super) made: bool,
     /// Its image is to be fetched or built although it is there.
@@ -54,6 +56,7 @@ impl Memory {
     /// Another container stands for the target now: what was known of the last one is void.
     pub(super) fn begins_with(&mut self, container: &str) {
         self.current = Some(container.to_owned());
+        self.since = Some(Instant::now());
         self.made = true;
         self.ready = false;
         self.awaited = None;

@@ -9,7 +9,11 @@ use std::{
 use super::{Supervisor, ended::Work, memory::Spare};
 use crate::{
     engine::{Engine, Images},
-    model::{Health, Observed, State, TargetKind, fingerprint::config_hash, target::Condition},
+    model::{
+        Health, Observed, ServiceTarget, State, TargetKind,
+        fingerprint::config_hash,
+        target::{Condition, belongs},
+    },
     output::{ActionKind, Event, event::millis, follow::tail},
     plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
     reconcile::{
@@ -100,7 +104,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             self.targets.iter().filter(|(_, memory)| pick(memory)).map(|(name, _)| name.clone()).collect()
         };
         // A named target may have left the file meanwhile: what is left of the names is meant.
-        let left = || project.targets.keys().filter(|name| self.options.targets.contains(name)).cloned().collect();
+        let is_named = |target: &str| self.options.targets.iter().any(|name| belongs(target, name));
+        let left = || project.targets.keys().filter(|name| is_named(name)).cloned().collect();
         Situation {
             owners,
             busy: self
@@ -118,6 +123,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 .filter_map(|(name, memory)| Some((name.clone(), memory.rejected.as_ref()?.reason.clone())))
                 .collect(),
             made: named(|memory| memory.made),
+            stopped: self.asked_to_end.clone(),
             on_drift: self.settings.reconcile.on_drift,
             prune: self.settings.reconcile.prune || self.options.remove_orphans,
         }
@@ -127,11 +133,15 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     fn keep_rejections(&mut self, observed: &Observed) {
         for (name, memory) in &mut self.targets {
             let Some(rejected) = &mut memory.rejected else { continue };
-            let Some(TargetKind::Run(run)) = self.settings.project.targets.get(name).map(|target| &target.kind) else {
-                memory.rejected = None;
-                continue;
+            let (hash, image) = match self.settings.project.targets.get(name).map(|target| &target.kind) {
+                Some(TargetKind::Run(run)) => (config_hash(&run.spec), &run.spec.image),
+                Some(TargetKind::Service(service)) => (service.hash.clone(), &service.image),
+                _ => {
+                    memory.rejected = None;
+                    continue;
+                }
             };
-            let now = (config_hash(&run.spec), observed.images.get(&run.spec.image).map(|image| image.id.clone()));
+            let now = (hash, observed.images.get(image).map(|image| image.id.clone()));
             if *rejected.made_of.get_or_insert_with(|| now.clone()) != now {
                 memory.rejected = None;
             }
@@ -155,12 +165,16 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     async fn note_ends(&mut self, observed: &Observed, owners: &BTreeMap<String, Ownership>) {
         for container in &observed.containers {
             let (State::Exited(code), Some(target)) = (&container.state, container.labels.target()) else { continue };
-            let stands = self.targets.get(target).is_some_and(|memory| memory.current.as_ref() == Some(&container.id));
+            let memory = self.targets.get(target);
+            let stands = memory.and_then(|memory| memory.current.as_ref()).is_some_and(|current| {
+                // All containers of a service stand for it.
+                *current == container.id || self.service(target).is_some()
+            });
             if !stands
                 || owners.get(&container.id) != Some(&Ownership::Mine)
                 || self.is_working_on(target)
                 || self.attempts.is_down(target)
-                || self.is_done(target, *code)
+                || self.is_done(target, &container.id, *code)
                 || self.stopped_outside.remove(&container.id)
             {
                 continue;
@@ -180,8 +194,17 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     /// Whether the target has done what it was there for: others wait for its good end.
-    fn is_done(&self, target: &str, code: Option<i64>) -> bool {
-        code == Some(0) && self.is_one_shot(target)
+    fn is_done(&self, target: &str, container: &str, code: Option<i64>) -> bool {
+        let by_itself =
+            || self.service(target).is_some_and(ServiceTarget::may_be_done) && !self.asked_to_end.contains(container);
+        code == Some(0) && (self.is_one_shot(target) || by_itself())
+    }
+
+    fn service(&self, target: &str) -> Option<&ServiceTarget> {
+        match &self.settings.project.targets.get(target)?.kind {
+            TargetKind::Service(service) => Some(service),
+            _ => None,
+        }
     }
 
     /// Whether others wait for the target's good end.

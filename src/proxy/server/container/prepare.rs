@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Containers, Failed, Wanted};
+use super::{Containers, Failed, Kind, Wanted};
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images, resume::EventFeed},
     model::{
-        ContainerSpec, Project, RunTarget, Target,
+        ContainerSpec, Project, RunTarget, ServiceTarget, Target,
         labels::{PROJECT, ROLE, STDIO},
         spec::{Logging, MountSource, RestartPolicy},
         target::PullPolicy,
@@ -32,21 +32,32 @@ impl<E: Engine, I: Images> Containers<E, I> {
         rebuild: bool,
         give_up: &CancellationToken,
     ) -> Result<Made, Failed> {
-        let (project, target, run) = wanted.parts()?;
+        let (project, target, kind) = wanted.parts()?;
         // Asked for at the session's beginning alone, like the newest image.
         if wanted.refresh && wanted.settings.session.cleanup {
             self.remove_orphans(project);
         }
         let needs = async {
-            let refresh = wanted.refresh && matches!(run.pull_policy, PullPolicy::Always | PullPolicy::Build);
-            self.image(project, target, run, refresh || (rebuild && run.build.is_some())).await?;
-            self.make_ready(project, target, run).await
+            match kind {
+                Kind::Run(run) => {
+                    let refresh = wanted.refresh && matches!(run.pull_policy, PullPolicy::Always | PullPolicy::Build);
+                    self.image(project, target, run, refresh || (rebuild && run.build.is_some())).await?;
+                }
+                Kind::Service(service) => {
+                    self.service_image(target, service, rebuild || (wanted.refresh && service.always_build)).await?;
+                }
+            }
+            self.make_ready(project, target, kind).await
         };
         tokio::select! {
             made = needs => made?,
             () = give_up.cancelled() => return Err(Failed::new("it is not wanted any more")),
         }
         // Not given up half-way: a container that the engine was asked for must be known here.
+        let run = match kind {
+            Kind::Run(run) => run,
+            Kind::Service(service) => return self.make_service(project, target, service, server).await,
+        };
         let labels = stamp::container(&self.owner, project, &target.name, run, &self.executor.labels);
         let (name, spec) = (self.own_name(project, target, server), for_stdio(&run.spec));
         let container =
@@ -75,6 +86,35 @@ impl<E: Engine, I: Images> Containers<E, I> {
         made.map_err(|failure| Failed::of(failure, action == ImageAction::Build))
     }
 
+    async fn service_image(&self, target: &Target, service: &ServiceTarget, refresh: bool) -> Result<(), Failed> {
+        let missing = service.builds && self.engine().image(&service.image).await?.is_none();
+        if missing || (refresh && service.builds) {
+            let built = self.executor.compose_build(target, service).await;
+            built.map_err(|failure| Failed::of(failure, true))?;
+        }
+        Ok(())
+    }
+
+    /// One more container of a service, beside those that `up` keeps.
+    async fn make_service(
+        &self,
+        project: &Project,
+        target: &Target,
+        service: &ServiceTarget,
+        server: ServerId,
+    ) -> Result<Made, Failed> {
+        let labels = stamp::service(&self.owner, project, &target.name, service, &self.executor.labels);
+        let tag = &self.owner.session.simple().to_string()[..8];
+        let name = format!("{}-mcpmon-{tag}-{}", service.service, server.0);
+        match self.executor.create_beside(project, service, &name, &labels).await {
+            Ok(id) => Ok(Made::new(id, service.grace, None)),
+            Err(failure) => {
+                *self.ready.lock().await = false;
+                Err(Failed::of(failure, true))
+            }
+        }
+    }
+
     /// Removes servers of this project whose sessions are dead. Nothing waits for it, and what can't be removed is there
     /// for the next one.
     fn remove_orphans(&self, project: &Project) {
@@ -91,9 +131,9 @@ impl<E: Engine, I: Images> Containers<E, I> {
     }
 
     /// Makes networks and volumes that are missing, and waits for what the target depends on.
-    async fn make_ready(&self, project: &Project, target: &Target, run: &RunTarget) -> Result<(), Failed> {
+    async fn make_ready(&self, project: &Project, target: &Target, kind: Kind<'_>) -> Result<(), Failed> {
         let mut ready = self.ready.lock().await;
-        if *ready || !needs_others(project, target, run) {
+        if *ready || !needs_others(project, target, kind) {
             return Ok(());
         }
         let mut events = EventFeed::new(self.engine().clone(), (PROJECT, Some(&project.name)), None);
@@ -142,7 +182,8 @@ impl<E: Engine, I: Images> Containers<E, I> {
 }
 
 /// Whether there is anything of the project that must be there first.
-fn needs_others(project: &Project, target: &Target, run: &RunTarget) -> bool {
+fn needs_others(project: &Project, target: &Target, kind: Kind<'_>) -> bool {
+    let Kind::Run(run) = kind else { return !target.depends_on.is_empty() };
     let network = run.spec.networks.keys().any(|name| project.networks.contains_key(name));
     let volume =
         |source: &MountSource| matches!(source, MountSource::Volume(name) if project.volumes.contains_key(name));

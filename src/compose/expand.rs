@@ -1,0 +1,351 @@
+//! A compose target becomes one target per service. Pure: what compose said in, targets out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::{Map, Value};
+
+use super::config::{ComposeConfig, Parts, Service, Watch};
+use crate::model::{
+    Project, Target, TargetKind,
+    fingerprint::config_hash,
+    secret::{Secrets, looks_secret},
+    service::{ComposeProject, ServiceTarget},
+    settings::{WatchAction, WatchRule},
+    target::{Build, Condition},
+};
+
+/// What a container does not consist of: an edit of these alone leaves it as it is.
+const NOT_OF_THE_CONTAINER: [&str; 6] = ["build", "depends_on", "develop", "profiles", "scale", "pull_policy"];
+/// The same within `deploy`.
+const NOT_OF_ITS_DEPLOY: [&str; 5] = ["replicas", "update_config", "rollback_config", "placement", "endpoint_mode"];
+/// compose's own.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The name of a service's target.
+pub fn service_name(target: &str, service: &str) -> String {
+    format!("{target}/{service}")
+}
+
+/// A compose target's services. What it depends on, each of them depends on; dependencies on it are mapped by
+/// [`link`] once all targets are there.
+pub fn services(target: &Target, said: &ComposeConfig, project: &Arc<ComposeProject>) -> Vec<Target> {
+    let makers = said.services.iter().map(|(name, service)| (name, whole(service)));
+    makers.map(|(name, whole)| service(target, said, project, name, whole)).collect()
+}
+
+/// Compose writes a `$` as `$$`, for the case that its output is read again.
+fn whole(service: &Service) -> (Value, Parts) {
+    let mut value = service.value.clone();
+    each_text(&mut value, &|text| text.replace("$$", "$"));
+    let parts = serde_json::from_value(value.clone()).unwrap_or_else(|_| service.parts.clone());
+    (value, parts)
+}
+
+fn service(
+    target: &Target,
+    said: &ComposeConfig,
+    project: &Arc<ComposeProject>,
+    name: &str,
+    (value, parts): (Value, Parts),
+) -> Target {
+    let full = |service: &String| service_name(&target.name, service);
+    let mut depends_on = target.depends_on.clone();
+    let active = || parts.depends_on.iter().filter(|(service, _)| said.services.contains_key(*service));
+    depends_on.extend(active().map(|(service, dependency)| (full(service), condition(&dependency.condition))));
+    let build = parts.build.as_ref().and_then(|build| {
+        let context = Path::new(&build.context);
+        context.is_absolute().then(|| Build {
+            context: context.to_owned(),
+            dockerfile: build.dockerfile.as_ref().map(PathBuf::from),
+            target: None,
+            args: BTreeMap::new(),
+        })
+    });
+    let binds: Vec<PathBuf> =
+        parts.volumes.iter().filter(|mount| mount.kind == "bind").map(|mount| PathBuf::from(&mount.source)).collect();
+    let networks = parts.networks.keys().filter_map(|network| said.networks.get(network));
+    let shared: BTreeSet<String> = ["network_mode", "ipc", "pid"]
+        .iter()
+        .filter_map(|key| value.get(*key)?.as_str()?.strip_prefix("service:").map(str::to_owned))
+        .collect();
+    let spec = spec(&value, &parts, said);
+    let hash = config_hash(&spec);
+    let service = ServiceTarget {
+        project: Arc::clone(project),
+        service: name.to_owned(),
+        hash,
+        whole: said.services.get(name).map(|service| service.value.clone()).unwrap_or_default(),
+        image: parts.image.clone().unwrap_or_else(|| format!("{}-{name}", project.name)),
+        builds: parts.build.is_some(),
+        always_build: parts.pull_policy.as_deref() == Some("build") && parts.build.is_some(),
+        networks: networks.map(|network| network.name.clone()).collect(),
+        replicas: usize::try_from(parts.replicas()).unwrap_or(usize::MAX),
+        grace: parts.grace().unwrap_or(GRACE),
+        engine_restarts: parts.restart.as_deref().is_some_and(|policy| matches!(policy, "always" | "unless-stopped")),
+        follows: active().filter(|(_, dependency)| dependency.restart).map(|(service, _)| full(service)).collect(),
+        shares: shared.iter().map(full).collect(),
+        secrets: secrets(&parts),
+        spec,
+        binds,
+        build,
+    };
+    let mut watch = target.watch.clone();
+    watch.rules.extend(parts.develop.watch.iter().filter_map(|rule| watch_rule(rule, service.builds)));
+    Target {
+        name: service_name(&target.name, name),
+        kind: TargetKind::Service(Box::new(service)),
+        depends_on,
+        watch,
+        update: target.update,
+        mcp: target.mcp.clone(),
+    }
+}
+
+fn condition(word: &str) -> Condition {
+    match word {
+        "service_healthy" => Condition::Healthy,
+        "service_completed_successfully" => Condition::CompletedSuccessfully,
+        _ => Condition::Started,
+    }
+}
+
+/// What the containers consist of. Of the configs and secrets, their definitions: a content may stand there.
+fn spec(value: &Value, parts: &Parts, said: &ComposeConfig) -> Value {
+    let mut spec = value.as_object().cloned().unwrap_or_default();
+    for key in NOT_OF_THE_CONTAINER {
+        spec.remove(key);
+    }
+    if let Some(Value::Object(deploy)) = spec.get_mut("deploy") {
+        for key in NOT_OF_ITS_DEPLOY {
+            deploy.remove(key);
+        }
+    }
+    let definitions =
+        [("config files", &parts.configs, &said.configs), ("secret files", &parts.secrets, &said.secrets)];
+    for (key, used, defined) in definitions {
+        let used: Map<String, Value> = used
+            .iter()
+            .filter_map(|reference| Some((reference.source.clone(), defined.get(&reference.source)?.clone())))
+            .collect();
+        if !used.is_empty() {
+            spec.insert(key.to_owned(), Value::Object(used));
+        }
+    }
+    Value::Object(spec)
+}
+
+fn secrets(parts: &Parts) -> Secrets {
+    let values = parts.environment.iter().filter(|(key, _)| looks_secret(key)).filter_map(|(_, value)| value.clone());
+    Secrets::new(values)
+}
+
+fn watch_rule(rule: &Watch, builds: bool) -> Option<WatchRule> {
+    let action = match rule.action.as_str() {
+        "rebuild" => WatchAction::Rebuild,
+        "restart" => WatchAction::Restart,
+        // Until files are copied into running containers: what brings the same code in.
+        sync if sync.starts_with("sync") && builds => WatchAction::Rebuild,
+        sync if sync.starts_with("sync") => WatchAction::Restart,
+        _ => return None,
+    };
+    Some(WatchRule {
+        path: rule.path.clone(),
+        action,
+        include: rule.include.clone(),
+        ignore: rule.ignore.clone(),
+        target: rule.target.clone(),
+        initial_sync: false,
+        exec: None,
+    })
+}
+
+/// Maps dependencies on whole compose targets to their services, and parts the paths that are watched by name among
+/// the services they concern.
+pub fn link(project: &mut Project) {
+    let all: Vec<(String, String, bool)> = project
+        .targets
+        .values()
+        .filter_map(|target| match &target.kind {
+            TargetKind::Service(service) => {
+                let checked = service.whole.get("healthcheck").is_some_and(|check| check.get("test").is_some());
+                Some((service.project.target.clone(), target.name.clone(), checked))
+            }
+            _ => None,
+        })
+        .collect();
+    let one_shots: BTreeSet<String> = project
+        .targets
+        .values()
+        .flat_map(|target| &target.depends_on)
+        .filter(|(_, condition)| **condition == Condition::CompletedSuccessfully)
+        .map(|(name, _)| name.clone())
+        .collect();
+    for target in project.targets.values_mut() {
+        let whole: Vec<(String, Condition)> = target
+            .depends_on
+            .iter()
+            .filter(|(name, _)| all.iter().any(|(of, ..)| of == *name))
+            .map(|(name, condition)| (name.clone(), *condition))
+            .collect();
+        for (name, condition) in whole {
+            target.depends_on.remove(&name);
+            for (_, service, checked) in all.iter().filter(|(of, ..)| *of == name) {
+                let condition = match condition {
+                    _ if one_shots.contains(service) => Condition::CompletedSuccessfully,
+                    // What has no health check can't say so.
+                    Condition::Healthy if !checked => Condition::Started,
+                    condition => condition,
+                };
+                target.depends_on.entry(service.clone()).or_insert(condition);
+            }
+        }
+    }
+    part_named_paths(project);
+}
+
+/// A named path (`MCPMON_WATCH`) concerns the services that have something to do with it; where none has, all.
+fn part_named_paths(project: &mut Project) {
+    let touches = |service: &ServiceTarget, rules: &[WatchRule], path: &Path| {
+        let of_build = service.build.iter().map(|build| build.context.as_path());
+        let of_rules = rules.iter().map(|rule| rule.path.as_path());
+        of_build
+            .chain(service.binds.iter().map(PathBuf::as_path))
+            .chain(of_rules)
+            .any(|own| path.starts_with(own) || own.starts_with(path))
+    };
+    let mut concerned: BTreeMap<(String, PathBuf), BTreeSet<String>> = BTreeMap::new();
+    for target in project.targets.values() {
+        let TargetKind::Service(service) = &target.kind else { continue };
+        for path in target.watch.paths.iter().filter(|path| touches(service, &target.watch.rules, path)) {
+            let key = (service.project.target.clone(), path.clone());
+            concerned.entry(key).or_default().insert(target.name.clone());
+        }
+    }
+    for target in project.targets.values_mut() {
+        let TargetKind::Service(service) = &target.kind else { continue };
+        let of = &service.project.target;
+        let name = &target.name;
+        target
+            .watch
+            .paths
+            .retain(|path| concerned.get(&(of.clone(), path.clone())).is_none_or(|services| services.contains(name)));
+    }
+}
+
+/// Changes every text in a value.
+fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
+    match value {
+        Value::String(text) => *text = change(text),
+        Value::Array(list) => list.iter_mut().for_each(|value| each_text(value, change)),
+        Value::Object(table) => table.values_mut().for_each(|value| each_text(value, change)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing;
+
+    fn expanded(text: &str) -> Project {
+        let said = ComposeConfig::parse(text.as_bytes()).unwrap();
+        let mut web = testing::target("web", "i");
+        web.watch.paths = vec!["/c/src".into()];
+        web.depends_on.insert("base".into(), Condition::Started);
+        let project = Arc::new(ComposeProject { target: "web".into(), name: "p".into(), ..ComposeProject::default() });
+        let mut others = vec![testing::target("base", "i"), testing::target("app", "i")];
+        others[1].depends_on.insert("web".into(), Condition::Healthy);
+        let mut all = testing::project(services(&web, &said, &project).into_iter().chain(others));
+        link(&mut all);
+        all
+    }
+
+    const PROJECT: &str = r#"{"name": "p", "services": {
+        "api": {"build": {"context": "/c"}, "environment": {"A": "a$$b", "API_KEY": "hunter22"},
+            "depends_on": {"db": {"condition": "service_healthy", "restart": true},
+                           "job": {"condition": "service_completed_successfully"},
+                           "off": {"condition": "service_started", "required": false}},
+            "develop": {"watch": [{"path": "/c/lock", "action": "rebuild"}, {"path": "/c/s", "action": "sync"}]},
+            "volumes": [{"type": "bind", "source": "/data"}, {"type": "volume", "source": "v"}], "scale": 2},
+        "db": {"image": "db", "healthcheck": {"test": ["CMD", "x"]}, "restart": "always"},
+        "job": {"image": "job", "network_mode": "service:db"}}}"#;
+
+    #[test]
+    fn each_service_is_a_target() {
+        let project = expanded(PROJECT);
+        assert_eq!(project.targets.keys().collect::<Vec<_>>(), ["app", "base", "web/api", "web/db", "web/job"]);
+        let api = &project.targets["web/api"];
+        let TargetKind::Service(service) = &api.kind else { panic!("{api:?}") };
+        assert_eq!((service.image.as_str(), service.replicas, service.builds), ("p-api", 2, true));
+        assert_eq!(service.binds, [PathBuf::from("/data")]);
+        assert_eq!(service.spec["environment"]["A"], "a$b");
+        assert_eq!(service.whole["environment"]["A"], "a$$b");
+        assert!(service.secrets.are_in("x hunter22"));
+        assert_eq!(service.follows, BTreeSet::from(["web/db".to_owned()]));
+        let depends: Vec<_> = api.depends_on.iter().map(|(name, condition)| (name.as_str(), *condition)).collect();
+        assert_eq!(
+            depends,
+            [
+                ("base", Condition::Started),
+                ("web/db", Condition::Healthy),
+                ("web/job", Condition::CompletedSuccessfully)
+            ]
+        );
+        let actions: Vec<_> = api.watch.rules.iter().map(|rule| rule.action).collect();
+        assert_eq!(actions, [WatchAction::Rebuild, WatchAction::Rebuild]);
+        let TargetKind::Service(db) = &project.targets["web/db"].kind else { panic!() };
+        assert!(!db.may_be_done() && db.engine_restarts);
+        let TargetKind::Service(job) = &project.targets["web/job"].kind else { panic!() };
+        assert_eq!(job.shares, BTreeSet::from(["web/db".to_owned()]));
+    }
+
+    #[test]
+    fn a_dependency_on_a_compose_target_means_its_services() {
+        let app = &expanded(PROJECT).targets["app"];
+        let depends: Vec<_> = app.depends_on.iter().map(|(name, condition)| (name.as_str(), *condition)).collect();
+        assert_eq!(
+            depends,
+            [
+                ("web/api", Condition::Started),
+                ("web/db", Condition::Healthy),
+                ("web/job", Condition::CompletedSuccessfully)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_named_path_concerns_the_services_it_lies_in() {
+        let project = expanded(PROJECT);
+        assert_eq!(project.targets["web/api"].watch.paths, [PathBuf::from("/c/src")]);
+        assert_eq!(project.targets["web/db"].watch.paths, Vec::<PathBuf>::new());
+        let nowhere = expanded(r#"{"services": {"a": {"image": "i"}, "b": {"image": "i"}}}"#);
+        assert!(["web/a", "web/b"].iter().all(|name| nowhere.targets[*name].watch.paths.len() == 1));
+    }
+
+    #[test]
+    fn what_the_container_does_not_consist_of_is_not_in_its_hash() {
+        let hash = |more: &str| {
+            let project = expanded(&format!(r#"{{"services": {{"a": {{"image": "i"{more}}}}}}}"#));
+            let TargetKind::Service(service) = &project.targets["web/a"].kind else { panic!() };
+            service.hash.clone()
+        };
+        let plain = hash("");
+        for same in [
+            r#", "scale": 3"#,
+            r#", "develop": {"watch": []}"#,
+            r#", "build": {"context": "/c"}"#,
+            r#", "profiles": ["x"]"#,
+            r#", "depends_on": {}"#,
+        ] {
+            assert_eq!(hash(same), plain, "{same}");
+        }
+        for other in [r#", "environment": {"A": "1"}"#, r#", "labels": {"a": "b"}"#, r#", "networks": {"n": null}"#] {
+            assert_ne!(hash(other), plain, "{other}");
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The settings with each compose target taken apart into its services: one `docker compose config` per compose target, all
+//! at once, and again only when a file of it changed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
+
+use super::{
+    cli::{ComposeCli, Said},
+    discover::{Discovered, discover, on_disk},
+    expand,
+    generated::{self, GeneratedFile, ServiceLabels},
+    invocation::Invocation,
+    mentions::mentions,
+};
+use crate::{
+    error::{Error, Result},
+    model::{Settings, Target, TargetKind, service::ComposeProject, target::ComposeTarget},
+};
+
+/// Whoever takes compose targets apart.
+#[derive(Debug)]
+pub struct Composer {
+    cli: ComposeCli,
+    known: Mutex<BTreeMap<String, Known>>,
+}
+
+/// What was read last for a compose target.
+#[derive(Debug, Clone)]
+struct Known {
+    asked: ComposeTarget,
+    files: BTreeMap<PathBuf, Option<[u8; 32]>>,
+    read: Read,
+}
+
+/// One compose target's project.
+#[derive(Debug, Clone)]
+struct Read {
+    said: Arc<Said>,
+    project: Arc<ComposeProject>,
+    inputs: Vec<PathBuf>,
+}
+
+impl Composer {
+    /// With this compose command. Its folder is where compose looks for files.
+    pub fn new(cli: ComposeCli) -> Self {
+        Self { cli, known: Mutex::default() }
+    }
+
+    /// The compose command.
+    pub fn cli(&self) -> &ComposeCli {
+        &self.cli
+    }
+
+    /// The settings, their compose targets taken apart.
+    ///
+    /// # Errors
+    /// Compose can't read a project: all of them, in its own words.
+    pub async fn expand(&self, settings: Settings) -> Result<Settings> {
+        let (settings, errors) = self.try_expand(settings).await;
+        let mut errors = errors.into_iter();
+        let Some(mut first) = errors.next() else { return Ok(settings) };
+        for error in errors {
+            first.message = format!("{}\n{}", first.message, error.message);
+        }
+        Err(first)
+    }
+
+    /// The same: those that could be read are taken apart, the others stay whole.
+    pub async fn try_expand(&self, mut settings: Settings) -> (Settings, Vec<Error>) {
+        let targets: Vec<(Target, ComposeTarget)> = settings
+            .project
+            .targets
+            .values()
+            .filter_map(|target| match &target.kind {
+                TargetKind::Compose(compose) => Some((target.clone(), compose.clone())),
+                _ => None,
+            })
+            .collect();
+        if targets.is_empty() {
+            return (settings, Vec::new());
+        }
+        let reads = join_all(targets.iter().map(|(target, compose)| self.read(&target.name, compose))).await;
+        let mut errors = Vec::new();
+        for ((target, _), read) in targets.iter().zip(reads) {
+            match read {
+                Ok(read) => {
+                    settings.project.targets.remove(&target.name);
+                    let services = expand::services(target, &read.said.config, &read.project);
+                    settings.project.targets.extend(services.into_iter().map(|target| (target.name.clone(), target)));
+                    settings.inputs.extend(read.inputs.iter().cloned());
+                    settings.warnings.extend(read.said.warnings.iter().map(|text| format!("{}: {text}", target.name)));
+                }
+                Err(error) => errors.push(Error { message: format!("{}: {}", target.name, error.message), ..error }),
+            }
+        }
+        expand::link(&mut settings.project);
+        if let Some(error) = unknown_dependency(&settings) {
+            errors.push(error);
+        }
+        (settings, errors)
+    }
+
+    async fn read(&self, name: &str, compose: &ComposeTarget) -> Result<Read> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some(known) = known.filter(|known| known.asked == *compose)
+            && known.files.iter().all(|(path, digest)| digest_of(path) == *digest)
+        {
+            return Ok(known.read);
+        }
+        let invocation = invocation(compose);
+        let found = discover(&invocation, &on_disk(self.cli.folder(), self.cli.environment()))?;
+        let inputs = inputs(&found);
+        // Before compose reads them: what changes meanwhile is read again.
+        let files = inputs.iter().map(|path| (path.clone(), digest_of(path))).collect();
+        let invocation = invocation.with_files(&found.files);
+        let (overridden, _file) = with_overrides(&invocation, compose)?;
+        let said = self.cli.config_of(&overridden, &compose.services).await?;
+        if said.config.services.is_empty() {
+            return Err(Error::config("the compose project has no active services")
+                .hint("services with `profiles` need compose.profiles in mcpmon.toml, or COMPOSE_PROFILES"));
+        }
+        let own = |resources: &BTreeMap<String, super::config::Resource>| -> BTreeMap<String, String> {
+            let own = resources.iter().filter(|(_, resource)| !resource.external && !resource.name.is_empty());
+            own.map(|(name, resource)| (name.clone(), resource.name.clone())).collect()
+        };
+        let project = ComposeProject {
+            target: name.to_owned(),
+            name: said.config.name.clone(),
+            command: invocation.argv(),
+            overrides: compose.overrides.clone(),
+            networks: own(&said.config.networks),
+            volumes: own(&said.config.volumes).into_values().collect(),
+        };
+        let read = Read { said: Arc::new(said), project: Arc::new(project), inputs };
+        let known = Known { asked: compose.clone(), files, read: read.clone() };
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
+        Ok(read)
+    }
+}
+
+/// The invocation with what the target overrides as its last file. The file goes with what is given back.
+fn with_overrides(invocation: &Invocation, compose: &ComposeTarget) -> Result<(Invocation, Option<GeneratedFile>)> {
+    let mut with = invocation.clone();
+    if compose.overrides.is_empty() {
+        return Ok((with, None));
+    }
+    let text = generated::text(&compose.overrides, &ServiceLabels::new());
+    let file = GeneratedFile::write(&std::env::temp_dir(), &text)?;
+    with.files.push(file.path().into());
+    Ok((with, Some(file)))
+}
+
+/// What the target says, as compose's options.
+fn invocation(compose: &ComposeTarget) -> Invocation {
+    let words = |paths: &[PathBuf]| paths.iter().map(OsString::from).collect();
+    Invocation {
+        files: words(&compose.file),
+        project_name: compose.project_name.as_ref().map(OsString::from),
+        project_directory: compose.project_directory.as_ref().map(OsString::from),
+        profiles: compose.profiles.iter().map(OsString::from).collect(),
+        env_files: words(&compose.env_file),
+        ..Invocation::docker()
+    }
+}
+
+/// Every file whose edit means "read the project again", also those that are not there.
+fn inputs(found: &Discovered) -> Vec<PathBuf> {
+    let mut all: BTreeSet<PathBuf> = found.env_files.iter().chain(&found.candidates).cloned().collect();
+    let mut pending: Vec<PathBuf> = found.files.clone();
+    while let Some(file) = pending.pop() {
+        if !all.insert(file.clone()) {
+            continue;
+        }
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        for mention in mentions(&text) {
+            // Relative to the file that says so, or to the project.
+            let folders = [file.parent().unwrap_or(&found.directory), &found.directory];
+            let paths: BTreeSet<PathBuf> =
+                folders.iter().map(|folder| super::discover::absolute(folder, Path::new(&mention))).collect();
+            for path in paths.into_iter().filter(|path| path.is_file()) {
+                let is_compose = path.extension().is_some_and(|suffix| suffix == "yml" || suffix == "yaml");
+                if is_compose {
+                    pending.push(path);
+                } else {
+                    all.insert(path);
+                }
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+fn digest_of(path: &Path) -> Option<[u8; 32]> {
+    std::fs::read(path).ok().map(|bytes| Sha256::digest(bytes).into())
+}
+
+/// A dependency that only shows once the services are known: `depends_on = ["web/nope"]`.
+fn unknown_dependency(settings: &Settings) -> Option<Error> {
+    let targets = &settings.project.targets;
+    let (name, missing) = targets.iter().find_map(|(name, target)| {
+        let missing = target.depends_on.keys().find(|dependency| {
+            // One that could not be read says so itself.
+            let of = dependency.split_once('/').map(|(of, _)| of);
+            !targets.contains_key(*dependency) && of.is_some_and(|of| !targets.contains_key(of))
+        })?;
+        Some((name, missing))
+    })?;
+    let of = missing.split_once('/').map_or("", |(of, _)| of);
+    let services = targets.keys().filter(|name| name.starts_with(&format!("{of}/"))).cloned().collect::<Vec<_>>();
+    Some(
+        Error::config(format!("targets.{name}.depends_on: there is no service {missing:?}"))
+            .hint(format!("its services are {}", services.join(", "))),
+    )
+}
