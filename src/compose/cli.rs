@@ -246,8 +246,8 @@ mod tests {
     async fn what_is_missing_is_said_with_how_to_get_it() {
         const NO_PLUGIN: &str =
             "echo \"unknown shorthand flag: 'f' in -f\" >&2; echo 'Usage:  docker [OPTIONS] COMMAND' >&2; exit 125";
-        let old = "echo 1.29.2";
         type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+        let old = "echo 1.29.2";
         let cases: &[Case<'_>] = &[
             (&[], "docker command is not on PATH", "install"),
             (&[("docker", NO_PLUGIN)], "has no compose plugin", "docker-compose-plugin"),
