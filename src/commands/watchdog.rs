@@ -230,7 +230,7 @@ impl Work<'_> {
         let stays =
             self.left_ended.get_or_insert_with(|| if self.told.order.leave_ended { ended() } else { BTreeSet::new() });
         containers.retain(|container| !stays.contains(&container.id));
-        containers.retain(|container| !(self.only_stops(container) && !runs(container)));
+        containers.retain(|container| !self.only_stops(container) || runs(container));
         if !containers.is_empty() {
             let known = session::known();
             containers.retain(|container| !self.is_anothers(&known, container));
