@@ -34,9 +34,9 @@ fn run_detached(plan: &Plan) -> Outcome<Row> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for round in 0..plan.saves {
         say(&format!("docker run -d, round {} of {}", round + 1, plan.saves));
-        let mut plain = Command::new(line[0]);
-        plain.args(&line[1..]).current_dir(&corner.folder);
-        let (took, id, mut child) = to_the_id(plain)?;
+        let mut without_mcpmon = Command::new(line[0]);
+        without_mcpmon.args(&line[1..]).current_dir(&corner.folder);
+        let (took, id, mut child) = to_the_id(without_mcpmon)?;
         without.push(took);
         child.wait().map_err(|error| error.to_string())?;
         corner.docker(&["rm", "-f", &id])?;
