@@ -125,6 +125,11 @@ fn spec(value: &Value, parts: &Parts, said: &ComposeConfig) -> Value {
         for key in NOT_OF_ITS_DEPLOY {
             deploy.remove(key);
         }
+        // Compose writes out what is empty once there is a number.
+        deploy.retain(|_, value| value.as_object().is_none_or(|table| !table.is_empty()));
+        if deploy.is_empty() {
+            spec.remove("deploy");
+        }
     }
     let definitions =
         [("config files", &parts.configs, &said.configs), ("secret files", &parts.secrets, &said.secrets)];
@@ -361,6 +366,7 @@ mod tests {
         let plain = hash("");
         for same in [
             r#", "scale": 3"#,
+            r#", "scale": 3, "deploy": {"replicas": 3, "resources": {}, "placement": {}}"#,
             r#", "develop": {"watch": []}"#,
             r#", "build": {"context": "/c"}"#,
             r#", "profiles": ["x"]"#,

@@ -244,8 +244,7 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
     let more = twenty(", environment: {A: '1'}").replace("  s19:", "  # s19:");
     project.write("compose.yaml", &more.replace("  s5: {", "  s5: {scale: 2, "));
     up.wait("config_reloaded", "");
-    up.wait("action_done", "web/s5");
-    up.wait_for("s19 removed", |event| event["event"] == "action_done" && event["target"] == "web/s19");
+    up.wait("settled", "");
     assert_eq!(touched(&edited, &running(&project)), ["web/s19 1", "web/s5 2"]);
 
     // Somebody stops one, somebody removes one.
