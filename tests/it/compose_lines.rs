@@ -181,7 +181,7 @@ impl Going {
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => seen.push(line),
-                Err(_) => panic!("{what:?} did not come: {seen:#?}"),
+                Err(error) => panic!("{what:?} did not come ({error}): {seen:#?}"),
             }
             if seen.last().is_some_and(|line| line.contains(what)) {
                 return seen;
@@ -288,10 +288,11 @@ fn projects_are_the_same() {
 #[test]
 fn a_change_under_one_of_twenty_touches_that_one_only() {
     let mut place = Place::new("compose-twenty", "twenty");
-    let services: String = (0..20).map(|n| {
-        format!("  s{n}: {{image: mcpmon-test-server, command: [idle], init: true, network_mode: none, volumes: ['./src/{n}:/src']}}\n")
-    }).collect();
-    place.write("compose.yaml", &format!("services:\n{services}"));
+    let services = (0..20).fold("services:\n".to_owned(), |services, n| {
+        let made = "image: mcpmon-test-server, command: [idle], init: true, network_mode: none";
+        services + &format!("  s{n}: {{{made}, volumes: ['./src/{n}:/src']}}\n")
+    });
+    place.write("compose.yaml", &services);
     for n in 0..20 {
         place.write(&format!("src/{n}/text"), "text");
     }
