@@ -17,6 +17,7 @@
 //! | `values` | the forms that values have: mounts, ports |
 //! | [`engine`] | which engine the line means |
 //! | [`argv`] | the line again, with mcpmon's own put in |
+//! | [`compose`] | what stands behind compose's own command |
 //! | [`label_file`] | a `--label-file` without mcpmon's keys |
 
 use std::{
@@ -32,6 +33,7 @@ use self::{
 use crate::model::labels;
 
 pub mod argv;
+pub mod compose;
 pub mod engine;
 pub mod label_file;
 pub mod options;

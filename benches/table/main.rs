@@ -9,11 +9,12 @@
 //! | [`machine`] | what the numbers were measured on |
 //! | [`corner`] | a folder and names of its own; nothing of it is left |
 //! | [`run`] | commands and their time, an interrupt, medians |
-//! | [`fifty`], [`killed`], [`orphans`], [`reload`], [`resident`], [`services`], [`session`], [`start`] | the rows |
+//! | [`fifty`], [`killed`], [`lines`], [`orphans`], [`reload`], [`resident`], [`services`], [`session`], [`start`] | the rows |
 
 mod corner;
 mod fifty;
 mod killed;
+mod lines;
 mod machine;
 mod orphans;
 mod reload;
@@ -97,13 +98,14 @@ impl Plan {
 /// A part of the table: the word that `--only` knows it by, and what measures it.
 type Part = (&'static str, fn(&Plan) -> Outcome<Vec<Row>>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("fifty", fifty::measure),
     ("services", services::measure),
     ("orphans", orphans::measure),
     ("reload", reload::measure),
     ("resident", resident::measure),
     ("killed", killed::measure),
+    ("lines", lines::measure),
     ("session-reload", session::reload::measure),
     ("session-trip", session::trip::measure),
     ("session-process", session::trip::process),

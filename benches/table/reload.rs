@@ -27,7 +27,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 const EVERY: Duration = Duration::from_millis(1);
 const GREETING: &str = "content/greeting.txt";
 /// What both peers' containers carry, with the corner's name.
-const LABEL: &str = "mcpmon-bench";
+pub(crate) const LABEL: &str = "mcpmon-bench";
 
 /// The row of a reload.
 pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Row>> {
@@ -96,19 +96,19 @@ fn settled(corner: &Corner, reloads: usize) -> Outcome<()> {
     })
 }
 
-fn milliseconds(since: Instant) -> f64 {
+pub(crate) fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1000.0
 }
 
 /// The engine's `start` events of the containers with one label.
-struct Starts {
+pub(crate) struct Starts {
     events: Child,
     ids: Receiver<String>,
 }
 
 impl Starts {
     /// From now on.
-    fn of(label: &str) -> Outcome<Self> {
+    pub(crate) fn of(label: &str) -> Outcome<Self> {
         // Since when: this command takes a moment to listen.
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(|e| e.to_string())?;
         let mut events = Command::new("docker")
@@ -126,7 +126,7 @@ impl Starts {
     }
 
     /// Waits until the next one is started and a server answers there.
-    fn answered(&mut self, address: SocketAddr) -> Outcome<()> {
+    pub(crate) fn answered(&mut self, address: SocketAddr) -> Outcome<()> {
         wait("the engine's start event", LIMIT, EVERY, || match self.ids.try_recv() {
             Ok(id) => Ok(Some(id)),
             Err(TryRecvError::Empty) => Ok(None),
@@ -158,7 +158,7 @@ fn answers(address: SocketAddr) -> bool {
     exchange().unwrap_or(false)
 }
 
-fn free_port() -> Outcome<SocketAddr> {
+pub(crate) fn free_port() -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map_err(|error| format!("no free port: {error}"))
 }

@@ -47,7 +47,11 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
     let all = look(&engine, wanted).await?;
     list(context, &all, out)?;
     let orphans: Vec<Found> = all.into_iter().filter(Found::goes).collect();
-    if orphans.is_empty() || args.dry_run {
+    if args.dry_run {
+        return Ok(0);
+    }
+    if orphans.is_empty() {
+        session::guard::sweep().await;
         return Ok(0);
     }
     if !args.force && !agreed(&orphans)? {
@@ -56,6 +60,8 @@ pub async fn run(context: &Context, args: &CleanupArgs, out: &mut dyn Write) -> 
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let left = remove(context, &engine, orphans, &reporter).await;
+    // What is not on the engine: leases, passing files, servers that are no containers.
+    session::guard::sweep().await;
     drop(reporter);
     finish(shown).await?;
     Ok(u8::from(left > 0))

@@ -208,8 +208,9 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     result.map(|_| 0)
 }
 
-/// Writes every event to the log (of this supervisor alone; what is worth more is in the project's history), and to stdout as long as somebody reads it.
-async fn journal(mut reports: Reports, log: PathBuf) {
+/// Writes every event to the log (of this supervisor alone; what is worth more is in the project's history), and to stdout as
+/// long as somebody reads it.
+pub(super) async fn journal(mut reports: Reports, log: PathBuf) {
     let mut file = private::append_own(&log).ok();
     let mut out = Some(tokio::io::stdout());
     while let Some(event) = reports.next().await {
@@ -227,7 +228,7 @@ async fn journal(mut reports: Reports, log: PathBuf) {
 }
 
 /// The supervisor's log file, empty: `$XDG_STATE_HOME/mcpmon/<project>.log`.
-fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
+pub(super) fn log_file(context: &Context, project: &str) -> Result<PathBuf> {
     let folder = context.state_folder();
     let path = folder.join(format!("{project}.log"));
     let made = private::own_folder(&folder).and_then(|_| private::append_own(&path)).and_then(|file| file.set_len(0));

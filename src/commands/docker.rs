@@ -6,6 +6,7 @@
 //! | `docker run -i` | `stdio`: a session between an MCP client and the container |
 //! | `docker run`, also with `-t` | `foreground`: the CLI as a child, in mcpmon's place |
 //! | `docker run -d` | `detached`: the id as docker prints it; then the container is followed |
+//! | `docker compose` | `compose`: one more file with the labels, reloads, a clean end |
 //! | `docker create` | the CLI as a child; the container is nobody's then |
 //! | anything else | mcpmon's process becomes the CLI |
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 mod child;
+mod compose;
 mod container;
 mod detached;
 mod ending;
@@ -51,10 +53,7 @@ pub fn run(global: GlobalArgs, words: &[OsString]) -> Result<u8> {
             let context = Context::new(global)?;
             in_runtime(make(&context, *line))
         }
-        DockerLine::Compose(_) => {
-            warn("compose lines are run as typed: this version of mcpmon adds nothing to them");
-            Err(exec(words))
-        }
+        DockerLine::Compose(at) => compose::run(global, words, at),
         DockerLine::PassThrough | DockerLine::UnknownOption { .. } => Err(exec(words)),
     }
 }
@@ -81,15 +80,25 @@ fn read(words: &[OsString]) -> Result<DockerLine> {
         let line = parse_with(words, &more);
         let DockerLine::UnknownOption { help, .. } = &line else { return Ok(line) };
         let Some((program, arguments)) = help.split_first() else { break };
-        let said = Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| cannot_run(program, error))?;
-        more.extend(&Options::from_help(&String::from_utf8_lossy(&said.stdout)));
+        more.extend(&said_options(program, arguments)?);
     }
     // What is still unknown the program does not know either: it says so best.
     Ok(parse_with(words, &more))
+}
+
+/// The options that this command's help names.
+fn help_options(words: &[OsString]) -> Result<Options> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(Options::default()) };
+    said_options(program, &[arguments, &["--help".into()]].concat())
+}
+
+fn said_options(program: &OsStr, arguments: &[OsString]) -> Result<Options> {
+    let said = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| cannot_run(program, error))?;
+    Ok(Options::from_help(&String::from_utf8_lossy(&said.stdout)))
 }
 
 /// Becomes the program; comes back only when that can't be.

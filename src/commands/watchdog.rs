@@ -52,6 +52,8 @@ const TOOL_PATIENCE: Duration = Duration::from_millis(300);
 const TOOL_GRACE: Duration = Duration::from_secs(2);
 /// Containers stopped and removed at once.
 const AT_ONCE: usize = 8;
+/// On what compose makes.
+const COMPOSE_PROJECT: &str = "com.docker.compose.project";
 /// A log that is longer begins anew.
 const LOG_LIMIT: u64 = 1 << 20;
 
@@ -229,6 +231,7 @@ impl Work<'_> {
         let stays =
             self.left_ended.get_or_insert_with(|| if self.told.order.leave_ended { ended() } else { BTreeSet::new() });
         containers.retain(|container| !stays.contains(&container.id));
+        containers.retain(|container| !self.only_stops(container) || runs(container));
         if !containers.is_empty() {
             let known = session::known();
             containers.retain(|container| !self.is_anothers(&known, container));
@@ -252,9 +255,21 @@ impl Work<'_> {
         result
     }
 
+    /// A compose line's containers end stopped, as at compose's own end: what they wrote is the next `up`'s.
+    fn only_stops(&self, container: &ObservedContainer) -> bool {
+        self.told.order.leave_ended && container.labels.get(COMPOSE_PROJECT).is_some()
+    }
+
     async fn remove(&self, engine: &Docker, container: &ObservedContainer) -> EngineResult<()> {
         let began = Instant::now();
-        if matches!(container.state, State::Running | State::Paused | State::Restarting | State::Other(_)) {
+        if self.only_stops(container) {
+            if engine.stop(&container.id, self.grace(&container.labels)).await.is_err() {
+                engine.kill(&container.id).await?;
+            }
+            self.log.say(&format!("container {} stopped in {:?}", container.name, began.elapsed()));
+            return Ok(());
+        }
+        if runs(container) {
             // Not stopped is no reason to leave it: the removal kills it.
             let _ = engine.stop(&container.id, self.grace(&container.labels)).await;
             // Somebody may have started anew meanwhile, and taken it over.
@@ -299,6 +314,10 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+fn runs(container: &ObservedContainer) -> bool {
+    matches!(container.state, State::Running | State::Paused | State::Restarting | State::Other(_))
 }
 
 /// Whether a container begins within a quiet time.

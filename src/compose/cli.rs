@@ -242,13 +242,11 @@ mod tests {
         (folder, cli)
     }
 
-    /// The programs there are, and what the error and its hint say.
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
-
     #[tokio::test]
     async fn what_is_missing_is_said_with_how_to_get_it() {
         const NO_PLUGIN: &str =
             "echo \"unknown shorthand flag: 'f' in -f\" >&2; echo 'Usage:  docker [OPTIONS] COMMAND' >&2; exit 125";
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
         let old = "echo 1.29.2";
         let cases: &[Case<'_>] = &[
             (&[], "docker command is not on PATH", "install"),

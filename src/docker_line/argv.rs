@@ -82,7 +82,7 @@ impl ContainerLine {
 }
 
 /// Takes an option with its value out; of a group of letters (`-itl x`) what stands before it stays.
-fn take_out(one: &Given, words: &mut [Option<OsString>]) {
+pub(super) fn take_out(one: &Given, words: &mut [Option<OsString>]) {
     let Some(word) = words[one.argument].take() else { return };
     let before = &word.as_bytes()[..one.offset];
     words[one.argument] = (before.len() > 1).then(|| OsStr::from_bytes(before).to_owned());

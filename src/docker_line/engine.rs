@@ -3,13 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
 use super::{
     ContainerLine,
-    options::Program,
-    scan::{Given, switch},
+    options::{Options, Program},
+    scan::{Given, scan, switch},
 };
 
 /// Why the API of the line's engine can't be found. The line itself can still be run.
@@ -43,6 +44,22 @@ impl ContainerLine {
         }
         Ok(environment)
     }
+}
+
+/// The same for a compose line: `program` is what stands before compose's own options (`docker --context x compose`).
+///
+/// # Errors
+/// When it can't be said in variables.
+pub fn compose_environment(
+    program: &[OsString],
+    environment: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, NoPlace> {
+    let mut environment = environment.clone();
+    // What can't be read here has not been read as a compose line either.
+    if let Ok((global, _)) = scan(program, 1, &Options::global(Program::Docker)) {
+        docker(&global, &mut environment)?;
+    }
+    Ok(environment)
 }
 
 /// An option's value as text.
@@ -110,8 +127,7 @@ fn podman(global: &[Given], environment: &mut BTreeMap<String, String>, is_root:
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-
+    use super::*;
     use crate::docker_line::{DockerLine, parse};
 
     fn place(line: &str, environment: &[(&str, &str)], is_root: bool) -> String {
@@ -149,6 +165,20 @@ mod tests {
             ),
         ] {
             assert_eq!(place(line, &both, false), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_compose_line_means_the_engine_of_its_docker() {
+        let environment = BTreeMap::from([("DOCKER_CONTEXT".to_owned(), "e".to_owned())]);
+        for (line, expected) in [
+            ("docker compose", ("DOCKER_CONTEXT", "e")),
+            ("docker -H tcp://a compose", ("DOCKER_HOST", "tcp://a")),
+            ("docker-compose", ("DOCKER_CONTEXT", "e")),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let found = compose_environment(&words, &environment).expect("a place");
+            assert_eq!(found, BTreeMap::from([(expected.0.to_owned(), expected.1.to_owned())]), "{line}");
         }
     }
 

@@ -104,6 +104,21 @@ fn letters(
     Ok(false)
 }
 
+/// The same where options may stand behind other words too, up to a `--`; gives them and the indices of those words.
+pub(crate) fn scan_all(arguments: &[OsString], options: &Options) -> Result<(Vec<Given>, Vec<usize>), Unreadable> {
+    let (mut all, mut operands, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < arguments.len() {
+        let (given, next) = scan(arguments, at, options)?;
+        // A `--` that is the value of an option ends nothing.
+        let is_value = given.last().is_some_and(|one| one.separate && one.argument + 2 == next);
+        let ends = next > at && arguments[next - 1] == "--" && !is_value;
+        all.extend(given);
+        operands.extend(next..if ends { arguments.len() } else { arguments.len().min(next + 1) });
+        at = if ends { arguments.len() } else { next + 1 };
+    }
+    Ok((all, operands))
+}
+
 /// What stands before and behind the first such byte.
 pub(crate) fn cut(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     match bytes.iter().position(|byte| *byte == at) {
@@ -166,6 +181,33 @@ mod tests {
         ] {
             let (told, at) = told(line).unwrap_or_else(|error| panic!("{line}: {error:?}"));
             assert_eq!((told.join(" ").as_str(), at), (expected, end), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_may_stand_behind_other_words() {
+        for (line, expected, operands) in [
+            ("a b", "", "a b"),
+            ("a -i b -p 80 c", "interactive publish=80", "a b c"),
+            ("-i a -- -t b", "interactive", "a -t b"),
+            ("-e -- a -t", "env=-- tty", "a"),
+            ("a - -t", "tty", "a -"),
+            ("--", "", ""),
+            ("", "", ""),
+        ] {
+            let arguments: Vec<OsString> = line.split(' ').filter(|w| !w.is_empty()).map(OsString::from).collect();
+            let (given, found) =
+                scan_all(&arguments, &Options::container(Program::Docker, Verb::Run)).expect("it can be read");
+            let told = given.iter().map(|one| match &one.value {
+                Some(value) => format!("{}={}", one.name, value.display()),
+                None => one.name.clone(),
+            });
+            let found: Vec<&str> = found.iter().map(|at| arguments[*at].to_str().expect("UTF-8")).collect();
+            assert_eq!(
+                (told.collect::<Vec<_>>().join(" "), found.join(" ")),
+                (expected.into(), operands.into()),
+                "{line}"
+            );
         }
     }
 

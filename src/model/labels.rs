@@ -92,6 +92,22 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// The owner that these labels tell of; none: they are not whole.
+    pub fn from_labels(labels: &Labels) -> Option<Self> {
+        Some(Self {
+            session: labels.session()?,
+            pid: labels.get(PID)?.parse().ok()?,
+            pid_start: labels.get(PID_START)?.parse().ok()?,
+            host: labels.get(HOST)?.parse().ok()?,
+            started: labels.get(STARTED)?.parse().ok()?,
+            role: match labels.get(ROLE) {
+                Some(STDIO) => Some(STDIO),
+                Some(DEPENDENCY) => Some(DEPENDENCY),
+                _ => None,
+            },
+        })
+    }
+
     /// The ownership labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
         let mut labels = BTreeMap::from([

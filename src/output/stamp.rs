@@ -4,7 +4,7 @@
 //! With `timestamps` the engine writes `2026-11-22T14:11:00.123456789Z ` before each message. A message is a
 //! line, or a piece of 16 KiB of a longer one: then the stamp also stands in the middle of the line.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::lines::Lines;
 
@@ -19,6 +19,12 @@ pub struct Position {
 }
 
 impl Position {
+    /// Everything up to this time was read.
+    pub fn at(time: SystemTime) -> Self {
+        let stamp = humantime::format_rfc3339_nanos(time).to_string();
+        Self { last: [Some(stamp.clone()), Some(stamp)] }
+    }
+
     /// From when to ask again, in seconds since the epoch: a second early, as both streams are stamped on
     /// their own; what was read before is dropped by its stamp. None = nothing has been read.
     pub fn since(&self) -> Option<i64> {
@@ -134,9 +140,10 @@ impl Stream {
     }
 }
 
-/// The stamp at the beginning, and what follows it.
+/// The stamp at the beginning, and what follows it. One of whole seconds (podman's) is taken off and is none: several lines
+/// have the same, so that it does not tell which were read.
 fn split(bytes: &[u8]) -> (Option<&str>, &[u8]) {
-    let shape = b"dddd-dd-ddTdd:dd:dd.";
+    let shape = b"dddd-dd-ddTdd:dd:dd";
     let fits = bytes.len() > shape.len()
         && shape.iter().zip(bytes).all(|(shape, byte)| match shape {
             b'd' => byte.is_ascii_digit(),
@@ -146,9 +153,10 @@ fn split(bytes: &[u8]) -> (Option<&str>, &[u8]) {
         return (None, bytes);
     }
     let Some(end) = bytes.iter().take(LONGEST + 1).position(|byte| *byte == b' ') else { return (None, bytes) };
-    match str::from_utf8(&bytes[..end]) {
-        Ok(stamp) => (Some(stamp), &bytes[end + 1..]),
-        Err(_) => (None, bytes),
+    match (str::from_utf8(&bytes[..end]), bytes[shape.len()]) {
+        (Ok(stamp), b'.') => (Some(stamp), &bytes[end + 1..]),
+        (Ok(_), b'Z' | b'+' | b'-') => (None, &bytes[end + 1..]),
+        _ => (None, bytes),
     }
 }
 
@@ -162,6 +170,14 @@ mod tests {
 
     fn message(number: u32, text: &str) -> Vec<u8> {
         format!("{} {text}", stamp(number)).into_bytes()
+    }
+
+    #[test]
+    fn whole_seconds_are_taken_off_and_tell_nothing() {
+        let mut read = Stamped::default();
+        let lines = read.push(false, b"2026-11-22T14:11:00Z one\n2026-11-22T14:11:00+02:00 two\n");
+        assert_eq!(texts(&lines), ["one", "two"]);
+        assert!(read.position().is_start());
     }
 
     fn texts(lines: &[StampedLine]) -> Vec<&str> {

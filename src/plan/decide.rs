@@ -252,7 +252,7 @@ impl<'a> View<'a> {
             TargetKind::Compose(_) => return vec![hold(&target.name, "its compose project could not be read")],
             TargetKind::Process(_) => {
                 let name = &target.name;
-                return vec![hold(name, &format!("an MCP client starts it, with `mcpmon run {name}`"))];
+                return vec![hold(name, format!("an MCP client starts it, with `mcpmon run {name}`"))];
             }
         };
         let hash = config_hash(&run.spec);

@@ -91,7 +91,8 @@ fn live((kind, disturbance, end): (Kind, Disturbance, End)) -> (Duration, Vec<St
 fn remains(doomed: &mut Doomed, since: &Instant) -> Vec<String> {
     loop {
         doomed.reap();
-        let left = census::left(&doomed.project);
+        // Compose's own way: at the end of `up` containers are stopped, and `down` removes them.
+        let left = census::left(&doomed.project, doomed.kind == Kind::Compose);
         if left.is_empty() || since.elapsed() > LIMIT {
             return left;
         }

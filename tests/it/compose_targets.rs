@@ -88,11 +88,8 @@ fn every_shape_of_project_is_as_compose_makes_it() {
             target => target.to_owned(),
         };
         let target = target.replace('@', shape.name);
-        config += &format!(
-            "[targets.{}.compose]\nproject_name = \"{}\"\n{target}\n",
-            shape.name,
-            project_name(&project, shape.name)
-        );
+        let (name, project_name) = (shape.name, project_name(&project, shape.name));
+        config.extend([format!("[targets.{name}.compose]\nproject_name = \"{project_name}\"\n{target}\n")]);
     }
     project.config(&config);
     let up = project.run(&["up", "-d", "--wait"]);
@@ -189,10 +186,9 @@ fn the_files_found_are_those_that_compose_says_it_used() {
 fn twenty(more: &str) -> String {
     let mut text = "services:\n".to_owned();
     for number in 0..20 {
-        text += &format!(
-            "  s{number}: {{image: mcpmon-test-server, command: [idle], network_mode: none, volumes: ['./s{number}:/s'], stop_grace_period: 2s{}}}\n",
-            if number == 3 { more } else { "" }
-        );
+        let made = "image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 2s";
+        let more = if number == 3 { more } else { "" };
+        text.extend([format!("  s{number}: {{{made}, volumes: ['./s{number}:/s']{more}}}\n")]);
     }
     text
 }

@@ -10,7 +10,7 @@ use std::{
 use crate::{project::kill, support::IMAGE};
 
 /// How long an engine may take to come up on a busy machine.
-const UP: Duration = Duration::from_secs(60);
+const UP: Duration = Duration::from_mins(1);
 
 /// The engine.
 pub(crate) struct SecondEngine {

@@ -522,7 +522,7 @@ fn what_runs_already_gets_everything_with_initial_sync_and_changes_without() {
     // Its files were written long before it is watched, as those of a project are.
     for file in ["first/a.txt", "second/a.txt"] {
         let file = fs::File::options().write(true).open(project.path(file)).expect("open");
-        file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("a time");
+        file.set_modified(SystemTime::now() - Duration::from_hours(1)).expect("a time");
     }
     project.config(&format!("{plain}{rules}"));
     up.wait("config_reloaded", "");

@@ -73,3 +73,13 @@ pub(super) fn exit_code(status: ExitStatus) -> u8 {
 pub(super) fn signalled(signal: Signal) -> u8 {
     Kind::Signal(u8::try_from(signal.as_raw()).unwrap_or_default()).exit_code()
 }
+
+/// What a signal that ends is called.
+pub(super) fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::HUP => "SIGHUP",
+        Signal::INT => "SIGINT",
+        Signal::QUIT => "SIGQUIT",
+        _ => "SIGTERM",
+    }
+}

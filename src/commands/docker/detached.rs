@@ -8,7 +8,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    child::{catch, exit_code, signalled, to_end},
+    child::{catch, exit_code, name, signalled, to_end},
     container::Session,
     ending::{end, leave},
     watching::{Binds, Noticed, Watching},
@@ -38,11 +38,22 @@ const LAST_LOGS: Duration = Duration::from_secs(2);
 /// Runs the line, and follows its container to the end; gives the exit code.
 pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let mut caught = catch()?;
-    // Watched before it starts: what is saved while it does is a change.
-    let watching = Watching::new(context, &session, Binds::All)?;
-    session.guarded().await;
-    let (ran, ()) = tokio::join!(to_end(&session, &mut caught, false), watching.begin());
+    // While the CLI starts, long before the container does: it is watched, and somebody removes it however this ends.
+    let watching = async {
+        tokio::task::yield_now().await;
+        let watching = Watching::new(context, &session, Binds::All)?;
+        watching.begin().await;
+        Ok(watching)
+    };
+    let (ran, watching, ()) = tokio::join!(to_end(&session, &mut caught, false), watching, session.guarded());
     let (status, asked) = ran?;
+    let watching = match watching {
+        Ok(watching) => watching,
+        Err(error) => {
+            leave(&session, None, &mut caught).await;
+            return Err(error);
+        }
+    };
     if !status.success() {
         leave(&session, Some(status), &mut caught).await;
         session.end();
@@ -309,14 +320,5 @@ impl Follow {
         self.session.end();
         self.reporter.report(Event::Stopped { removed: 1 - left, left });
         Ok(code)
-    }
-}
-
-fn name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::HUP => "SIGHUP",
-        Signal::INT => "SIGINT",
-        Signal::QUIT => "SIGQUIT",
-        _ => "SIGTERM",
     }
 }

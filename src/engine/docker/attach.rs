@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use futures_util::Stream;
 use hyper::{
     Request, StatusCode,
@@ -57,7 +57,7 @@ pub(super) async fn attach(socket: &Path, path: &str) -> io::Result<Option<Ends>
     let upgraded = hyper::upgrade::on(answer).await.map_err(io::Error::other)?;
     let Ok(parts) = upgraded.downcast::<TokioIo<UnixStream>>() else { return Ok(None) };
     let (output, input) = tokio::io::split(parts.io.into_inner());
-    Ok(Some((input, Output::new(output, parts.read_buf))))
+    Ok(Some((input, Output::new(output, &parts.read_buf))))
 }
 
 /// What a container prints.
@@ -77,27 +77,26 @@ struct Piece {
 }
 
 impl<R> Output<R> {
-    fn new(stream: R, first: Bytes) -> Self {
-        Self { stream, read: BytesMut::from(&first[..]), piece: None, ended: false }
+    fn new(stream: R, first: &[u8]) -> Self {
+        Self { stream, read: BytesMut::from(first), piece: None, ended: false }
     }
 
     /// What there is of a piece, as soon as any of it is there.
     fn chunk(&mut self) -> Option<LogChunk> {
         loop {
-            let piece = match &mut self.piece {
-                Some(piece) => piece,
-                None => {
-                    let &first = self.read.first()?;
-                    if first > 2 || (self.ended && self.read.len() < HEAD) {
-                        return Some(LogChunk { stderr: false, bytes: self.read.split().freeze() });
-                    }
-                    if self.read.len() < HEAD {
-                        return None;
-                    }
-                    self.read.advance(4);
-                    let left = usize::try_from(self.read.get_u32()).unwrap_or(usize::MAX);
-                    self.piece.insert(Piece { stderr: first == 2, left })
+            let piece = if let Some(piece) = &mut self.piece {
+                piece
+            } else {
+                let &first = self.read.first()?;
+                if first > 2 || (self.ended && self.read.len() < HEAD) {
+                    return Some(LogChunk { stderr: false, bytes: self.read.split().freeze() });
                 }
+                if self.read.len() < HEAD {
+                    return None;
+                }
+                self.read.advance(4);
+                let left = usize::try_from(self.read.get_u32()).unwrap_or(usize::MAX);
+                self.piece.insert(Piece { stderr: first == 2, left })
             };
             let length = piece.left.min(self.read.len());
             piece.left -= length;
@@ -154,7 +153,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
             let (first, rest) = bytes.split_at(first.min(bytes.len()));
-            let mut output = Output::new(Steps(rest, step), Bytes::copy_from_slice(first));
+            let mut output = Output::new(Steps(rest, step), first);
             let (mut out, mut err) = (Vec::new(), Vec::new());
             while let Some(chunk) = output.next().await {
                 let chunk = chunk.expect("read");

@@ -12,9 +12,10 @@ pub(super) fn running(project: &Project) -> Vec<String> {
     containers.filter_map(|line| line.split(' ').nth(1)).map(str::to_owned).collect()
 }
 
-/// All that is left of it.
-pub(super) fn left(project: &Project) -> Vec<String> {
+/// All that is left of it. `stopped`: containers that do not run are meant to stay.
+pub(super) fn left(project: &Project, stopped: bool) -> Vec<String> {
     let mut left = project.on_the_engine();
+    left.retain(|line| !(stopped && line.starts_with("container ") && line.ends_with(" exited")));
     left.extend(processes(&project.name).into_iter().map(|pid| format!("process {pid} {}", command_line(pid))));
     for folder in ["run", "tmp"] {
         files(&project.elsewhere(folder), &mut left);

@@ -1,0 +1,328 @@
+//! The session from the moment on when no CLI is attached: what containers print is shown (in the foreground), services
+//! are reloaded when files change, and the project is read again when its own files do.
+
+use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
+
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    project::{NUMBER, Project, SERVICE, is_one_off, runs, service, shown_name},
+    reload::{Failure, apply, reload},
+    watching::{Noticed, Watching},
+};
+use crate::{
+    engine::{
+        EngineEvent,
+        docker::Docker,
+        resume::{EventFeed, Update},
+    },
+    error::Result,
+    model::ObservedContainer,
+    output::{
+        ActionKind, Event, Reporter,
+        event::millis,
+        follow::{Followers, Start},
+    },
+    session::forward::{self, Caught},
+    trigger::Reload,
+};
+
+/// Why following ends.
+pub(super) enum Over {
+    /// By a signal.
+    Asked(Signal),
+    /// Nobody reads the output any more.
+    Unread,
+    /// There is nothing left to follow.
+    Ended,
+}
+
+/// A session being followed.
+pub(super) struct Follow {
+    pub(super) project: Arc<Project>,
+    pub(super) reporter: Reporter,
+    pub(super) feed: EventFeed<Docker>,
+    /// In the foreground: where output is shown. What has ended is then over; in the background it may be started again.
+    pub(super) followers: Option<Followers<Docker>>,
+    pub(super) watching: Watching,
+    /// What was noticed and has not begun.
+    pub(super) queue: VecDeque<Noticed>,
+    tasks: JoinSet<Done>,
+    /// The project is being read again.
+    edits: bool,
+    /// That it waits for a save was said.
+    down: bool,
+    failed: bool,
+}
+
+/// A task that has ended.
+enum Done {
+    Reloaded { reload: Reload, began: Instant, result: Result<(), Failure> },
+    Edited { project: Option<Arc<Project>>, result: Result<(), Failure> },
+}
+
+impl Follow {
+    pub(super) fn new(
+        project: Project,
+        reporter: Reporter,
+        feed: EventFeed<Docker>,
+        followers: Option<Followers<Docker>>,
+        watching: Watching,
+        queue: VecDeque<Noticed>,
+    ) -> Self {
+        let project = Arc::new(project);
+        let (tasks, edits, down, failed) = (JoinSet::new(), false, false, false);
+        Self { project, reporter, feed, followers, watching, queue, tasks, edits, down, failed }
+    }
+
+    /// Follows to the end.
+    pub(super) async fn run(&mut self, caught: &mut Caught, unread: &CancellationToken) -> Over {
+        let mut look = true;
+        loop {
+            self.begin_next();
+            // What the engine does not tell is no end.
+            if std::mem::take(&mut look)
+                && let Ok(containers) = self.project.containers().await
+                && self.tasks.is_empty()
+                && self.queue.is_empty()
+                && self.is_over(&containers)
+            {
+                return Over::Ended;
+            }
+            tokio::select! {
+                biased;
+                signal = caught.next() => match signal {
+                    signal if forward::ends(signal) => return Over::Asked(signal),
+                    Signal::TSTP => forward::send(std::process::id(), Signal::STOP),
+                    _ => {}
+                },
+                () = unread.cancelled() => return Over::Unread,
+                Some(done) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Ok(done) = done {
+                        self.done(done).await;
+                    }
+                    look = true;
+                }
+                update = self.feed.next() => look = self.engine_update(update).await,
+                noticed = self.watching.next() => self.queue.push_back(noticed),
+            }
+        }
+    }
+
+    /// Whether there is nothing left to follow.
+    fn is_over(&mut self, containers: &[ObservedContainer]) -> bool {
+        if self.followers.is_none() {
+            // They may be started again as long as they are there.
+            return containers.is_empty();
+        }
+        if containers.iter().any(runs) {
+            (self.down, self.failed) = (false, false);
+            return false;
+        }
+        // What a save broke, the next one may mend.
+        if self.failed && !std::mem::replace(&mut self.down, true) {
+            self.warn("nothing runs any more; services are started again when a watched file is saved".to_owned());
+        }
+        !self.failed
+    }
+
+    fn warn(&self, message: String) {
+        self.reporter.report(Event::Warning { message });
+    }
+
+    /// Begins what can begin: one thing per service at a time, and nothing else while the project is read again.
+    fn begin_next(&mut self) {
+        while !self.edits && (self.tasks.is_empty() || !matches!(self.queue.front(), Some(Noticed::Inputs(_)))) {
+            match self.queue.pop_front() {
+                None => return,
+                Some(Noticed::Warning(message)) => self.warn(message),
+                Some(Noticed::Reload(reload)) => self.begin_reload(reload),
+                Some(Noticed::Inputs(files)) => self.begin_edit(&files),
+            }
+        }
+    }
+
+    fn begin_reload(&mut self, due: Reload) {
+        self.reporter.report(Event::FilesChanged {
+            target: due.target.clone(),
+            path: due.first_path.as_deref().map(|path| self.project.shown(path)).unwrap_or_default(),
+            count: due.count,
+            action: due.action.into(),
+        });
+        let (project, reporter, began) = (Arc::clone(&self.project), self.reporter.clone(), Instant::now());
+        self.tasks.spawn(async move {
+            let result = reload(&project, &reporter, &due.target, due.action).await;
+            Done::Reloaded { reload: due, began, result }
+        });
+    }
+
+    fn begin_edit(&mut self, files: &[PathBuf]) {
+        self.edits = true;
+        let files: Vec<String> = files.iter().map(|path| self.project.shown(path)).collect();
+        let (project, reporter) = (Arc::clone(&self.project), self.reporter.clone());
+        self.tasks.spawn(async move {
+            match edited(&project, &reporter, files).await {
+                Ok(Some((project, result))) => Done::Edited { project: Some(project), result },
+                Ok(None) => Done::Edited { project: None, result: Ok(()) },
+                Err(failure) => Done::Edited { project: None, result: Err(failure) },
+            }
+        });
+    }
+
+    async fn done(&mut self, done: Done) {
+        match done {
+            Done::Reloaded { reload, began, result } => {
+                self.watching.done(&reload.target);
+                let action = ActionKind::from(reload.action);
+                match result {
+                    Ok(()) => self.reporter.report(Event::ActionDone {
+                        target: reload.target,
+                        action,
+                        duration_ms: millis(began.elapsed()),
+                    }),
+                    Err(failure) => self.failure(reload.target, action, failure),
+                }
+            }
+            Done::Edited { project, result } => {
+                self.edits = false;
+                if let Some(project) = project {
+                    self.project = project;
+                    self.watching.set(&self.project).await;
+                }
+                if let Err(failure) = result {
+                    self.failure(self.project.meant.name.clone(), ActionKind::Replace, failure);
+                }
+            }
+        }
+        self.show_output().await;
+    }
+
+    fn failure(&self, target: String, action: ActionKind, failure: Failure) {
+        self.reporter.report(Event::ActionFailed {
+            target,
+            action,
+            error: failure.error.to_string(),
+            hint: failure.error.hint,
+            log: failure.log,
+            retry_ms: None,
+        });
+    }
+
+    /// Shows what runs and is not shown yet.
+    pub(super) async fn show_output(&self) {
+        let Some(followers) = &self.followers else { return };
+        let Ok(containers) = self.project.containers().await else { return };
+        for container in containers.iter().filter(|container| runs(container) && !is_one_off(container)) {
+            if service(container).is_some_and(|name| is_shown(&self.project, name)) {
+                followers.follow(&shown_name(container), &container.id, Start::Beginning);
+            }
+        }
+    }
+
+    /// Whether what runs should be looked at again.
+    async fn engine_update(&mut self, update: Update) -> bool {
+        match update {
+            Update::Event(event) => {
+                match event.action.as_str() {
+                    "start" => self.started(&event).await,
+                    "die" => self.died(&event),
+                    "destroy" => {}
+                    _ => return false,
+                }
+                true
+            }
+            Update::Lost(error) => {
+                self.reporter.report(Event::EngineLost { error: error.to_string() });
+                false
+            }
+            Update::Back(_) => {
+                self.reporter.report(Event::EngineBack);
+                self.show_output().await;
+                true
+            }
+        }
+    }
+
+    async fn started(&mut self, event: &EngineEvent) {
+        self.show_output().await;
+        // Somebody made another service part of this session (`up -d` once more).
+        let name = event.attributes.get(SERVICE).unwrap_or_default();
+        if !self.project.meant.services.contains_key(name)
+            && let Some(service) = self.project.all.services.get(name)
+        {
+            let mut project = Project::clone(&self.project);
+            project.meant.services.insert(name.to_owned(), service.clone());
+            self.project = Arc::new(project);
+            self.watching.set(&self.project).await;
+        }
+    }
+
+    fn died(&mut self, event: &EngineEvent) {
+        let code = event.attributes.get("exitCode").unwrap_or("?");
+        // Ended by mcpmon's own doing: said by what was done.
+        if !self.tasks.is_empty() {
+            return;
+        }
+        self.failed |= code != "0";
+        if let (Some(service), Some(number)) = (event.attributes.get(SERVICE), event.attributes.get(NUMBER)) {
+            self.warn(format!("{service}-{number} exited with code {code}"));
+        }
+    }
+}
+
+/// Whether the line asks for a service's output.
+pub(super) fn is_shown(project: &Project, name: &str) -> bool {
+    let command = &project.line.command;
+    let is_in = |names: &[std::ffi::OsString]| names.iter().any(|one| one == name);
+    let attach = &command.attach;
+    let is_asked = if attach.only.is_empty() {
+        attach.dependencies || command.services.is_empty() || is_in(&command.services)
+    } else {
+        is_in(&attach.only)
+    };
+    is_asked && !is_in(&attach.without)
+}
+
+/// Reads the project again, and makes what differs as it is now; none: nothing differs.
+async fn edited(
+    project: &Project,
+    reporter: &Reporter,
+    files: Vec<String>,
+) -> Result<Option<(Arc<Project>, Result<(), Failure>)>, Failure> {
+    let said = match project.read_again().await {
+        Ok(said) => said,
+        Err(error) => {
+            reporter.report(Event::ConfigInvalid { error: error.to_string() });
+            return Ok(None);
+        }
+    };
+    reporter.report(Event::ConfigReloaded { files });
+    let shared = |config: &crate::compose::config::ComposeConfig| {
+        (config.networks.clone(), config.volumes.clone(), config.configs.clone(), config.secrets.clone())
+    };
+    let all_differ = shared(&said.meant) != shared(&project.meant);
+    let (mut services, mut builds) = (Vec::new(), Vec::new());
+    for (name, service) in &said.meant.services {
+        let before = project.meant.services.get(name);
+        let value = |key: &str| before.map(|before| &before.value[key]);
+        if before.is_some() && value("build") != Some(&service.value["build"]) {
+            builds.push(name.as_str());
+        } else if before != Some(service) || all_differ {
+            services.push(name.as_str());
+        }
+    }
+    for name in project.meant.services.keys().filter(|name| !said.all.services.contains_key(*name)) {
+        reporter.report(Event::Warning {
+            message: format!(
+                "{name} is in no compose file any more; its container goes on until `docker compose up --remove-orphans` \
+                 or `docker compose down`"
+            ),
+        });
+    }
+    let mut next = project.clone();
+    next.take(said.clone())?;
+    let result = apply(&next, reporter, &services, &builds).await;
+    Ok(Some((Arc::new(next), result)))
+}

@@ -1,0 +1,234 @@
+//! `docker compose up` in the foreground: the CLI as a child that has mcpmon's terminal, output and signals, and whose
+//! exit status is mcpmon's, until the first reload. Compose attaches again to what was started or made anew only
+//! sometimes, misses what it prints first, and ends when nothing runs for a moment (tried with 2.26). So from the first
+//! reload on the CLI is gone, and mcpmon shows what the containers print.
+
+use std::{collections::VecDeque, io::IsTerminal, process::ExitStatus, time::SystemTime};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{
+        child::{catch, exit_code, lost, name, signalled},
+        say,
+    },
+    follow::{Follow, Over, is_shown},
+    project::{Project, is_one_off, line_name, runs, service, shown_name},
+    reload,
+    watching::{Noticed, Watching},
+};
+use crate::{
+    commands::{context::Context, up::finish},
+    engine::{
+        docker::Docker,
+        resume::{EventFeed, Update},
+    },
+    error::Result,
+    model::{State, labels::SESSION},
+    output::{
+        Event, Reporter,
+        follow::{Followers, Start},
+        show::{Options, show},
+        stamp::Position,
+    },
+    session::forward::{self, Caught, Child},
+};
+
+/// Why the CLI is not waited for any more.
+enum Left {
+    /// It ended.
+    Ended(ExitStatus),
+    /// The first thing that has to be done to a service.
+    Changed(Noticed),
+}
+
+/// Runs the line; gives the exit code.
+pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
+    let mut caught = catch()?;
+    // A line that ends with one of its containers is a job: a restart would be its end.
+    let is_job =
+        project.line.command.ends_with_container || project.line.command.no_start || project.line.command.watch;
+    let mut watching = if is_job { None } else { Some(Watching::new(context.home(), &project)?) };
+    // Watched before they start: what is saved while they do is a change.
+    if let Some(watching) = &mut watching {
+        watching.set(&project).await;
+    }
+    let child = if std::io::stdin().is_terminal() { Child::Beside { raw: false } } else { Child::Apart };
+    let guard = project.begin(context, &line_name(&project.meant.name));
+    let mut command = project.command();
+    if child == Child::Apart {
+        command.process_group(0);
+    }
+    guard.ready().await;
+    let mut docker = project.spawn(&mut command)?;
+    let label = project.owner.session.to_string();
+    let mut feed = EventFeed::new(project.engine.clone(), (SESSION, Some(&label)), None);
+    let over = until_over(&project, &mut docker, child, &mut caught, watching.as_mut(), &mut feed).await?;
+    let (noticed, watching) = match (over, watching) {
+        (Left::Changed(noticed), Some(watching)) => (noticed, watching),
+        (over, _) => {
+            if project.settings.session.cleanup {
+                project.stop_all().await;
+            }
+            guard.end();
+            return Ok(match over {
+                Left::Ended(status) => exit_code(status),
+                Left::Changed(_) => 0,
+            });
+        }
+    };
+    let (reporter, followers, shown, unread) = take_over(context, &project, &mut docker).await?;
+    let mut follow = Follow::new(project, reporter, feed, Some(followers), watching, VecDeque::from([noticed]));
+    let over = follow.run(&mut caught, &unread).await;
+    let code = leave(&mut follow, over, &mut caught).await;
+    drop(follow);
+    guard.end();
+    finish(shown).await?;
+    Ok(code)
+}
+
+/// Waits until the CLI ends, or a service is to be reloaded and everything has been started: until then compose is at
+/// work, and must not be disturbed.
+async fn until_over(
+    project: &Project,
+    docker: &mut tokio::process::Child,
+    child: Child,
+    caught: &mut Caught,
+    mut watching: Option<&mut Watching>,
+    feed: &mut EventFeed<Docker>,
+) -> Result<Left> {
+    let mut asked = false;
+    let mut held: Option<Noticed> = None;
+    let mut look = false;
+    let mut begun = false;
+    loop {
+        if look && !begun && held.is_none() && is_up(project).await {
+            begun = true;
+            // What it has to say is said when the first change comes.
+            reload::begin(project, &Reporter::channel().0).await;
+        }
+        if std::mem::take(&mut look)
+            && held.is_some()
+            && !asked
+            && is_up(project).await
+            && let Some(noticed) = held.take()
+        {
+            return Ok(Left::Changed(noticed));
+        }
+        tokio::select! {
+            biased;
+            status = docker.wait() => return Ok(Left::Ended(status.map_err(lost)?)),
+            signal = caught.next() => {
+                super::super::child::hand_on(docker, child, signal);
+                asked |= forward::ends(signal);
+            }
+            update = feed.next() => look = matches!(&update, Update::Back(_))
+                || matches!(&update, Update::Event(event) if event.action == "start"),
+            noticed = next(watching.as_deref_mut()), if held.is_none() => match noticed {
+                Noticed::Warning(message) => say(&Event::Warning { message }),
+                noticed => {
+                    held = Some(noticed);
+                    look = true;
+                }
+            },
+        }
+    }
+}
+
+async fn next(watching: Option<&mut Watching>) -> Noticed {
+    match watching {
+        Some(watching) => watching.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether every service has been started.
+async fn is_up(project: &Project) -> bool {
+    let Ok(containers) = project.containers().await else { return false };
+    let is_started = |name: &str| {
+        containers.iter().any(|container| service(container) == Some(name) && container.state != State::Created)
+    };
+    let mut services = project.meant.services.iter();
+    services.all(|(name, service)| service.parts.replicas() == 0 || is_started(name) || project.is_another_s(name))
+}
+
+/// Ends the CLI without its stopping anything, and goes on showing where it was.
+async fn take_over(
+    context: &Context,
+    project: &Project,
+    docker: &mut tokio::process::Child,
+) -> Result<(Reporter, Followers<Docker>, JoinHandle<std::io::Result<()>>, CancellationToken)> {
+    let now = SystemTime::now();
+    if let Some(pid) = docker.id() {
+        kill_with_children(pid);
+    }
+    docker.wait().await.map_err(lost)?;
+    let containers = project.containers().await.unwrap_or_default();
+    let (reporter, reports) = Reporter::channel();
+    let mut options = Options::detect(context.json());
+    options.targets = containers.iter().map(shown_name).collect();
+    // When nobody reads the output any more, nobody is there to keep it up for.
+    let unread = CancellationToken::new();
+    let shown = tokio::spawn({
+        let unread = unread.clone();
+        async move {
+            let _unread = unread.drop_guard();
+            show(reports, options).await
+        }
+    });
+    let followers = Followers::new(project.engine.clone(), reporter.clone());
+    for container in containers.iter().filter(|container| !is_one_off(container)) {
+        followers.skip(&container.id, Position::at(now), Start::Beginning);
+        if runs(container) && service(container).is_some_and(|name| is_shown(project, name)) {
+            followers.follow(&shown_name(container), &container.id, Start::Beginning);
+        }
+    }
+    Ok((reporter, followers, shown, unread))
+}
+
+/// Children first: a plugin whose docker has gone would stop the containers.
+fn kill_with_children(pid: u32) {
+    for child in children(pid) {
+        kill_with_children(child);
+    }
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // Gone already: what is wanted.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Behind the command's name, which may hold anything: state, parent.
+        stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// The end: as at compose's own, what runs is stopped and stays, stopped. Gives the exit code.
+async fn leave(follow: &mut Follow, over: Over, caught: &mut Caught) -> u8 {
+    let (cause, code) = match over {
+        // As compose has it for every signal that it hears.
+        Over::Asked(Signal::HUP) => (name(Signal::HUP), signalled(Signal::HUP)),
+        Over::Asked(signal) => (name(signal), signalled(Signal::INT)),
+        Over::Unread => ("the output was closed", signalled(Signal::PIPE)),
+        Over::Ended => return 0,
+    };
+    follow.reporter.report(Event::Stopping { cause: cause.to_owned() });
+    let project = &follow.project;
+    tokio::select! {
+        () = project.stop_all() => {}
+        () = insists(caught) => project.kill_all().await,
+    }
+    code
+}
+
+/// A second Ctrl-C.
+async fn insists(caught: &mut Caught) {
+    while caught.next().await != Signal::INT {}
+}

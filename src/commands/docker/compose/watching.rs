@@ -1,0 +1,356 @@
+//! What is watched for each service of a project, and when one is due for a reload. It must not know what a reload does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep_until;
+
+use super::project::Project;
+use crate::{
+    compose::config::{ComposeConfig, Service},
+    error::Result,
+    model::{
+        Settings, Target, TargetKind,
+        settings::{ExecHook, WatchAction, WatchRule},
+        spec::{Mount, MountSource},
+        target::Build,
+    },
+    sync::{SyncRule, rules},
+    trigger::{Inputs, Reload, Rules, Trigger},
+    watch::{ChangeReceiver, Watcher},
+};
+
+/// No deadline is set: a change wakes.
+const FAR: Duration = Duration::from_hours(1);
+/// A reload by itself: so soon after the last one, and so often in a row.
+const BY_ITSELF: (Duration, u32) = (Duration::from_secs(2), 5);
+
+/// What was noticed.
+#[derive(Debug)]
+pub(super) enum Noticed {
+    /// A service's files changed, and are quiet.
+    Reload(Reload),
+    /// Files that the project is read from changed.
+    Inputs(Vec<PathBuf>),
+    /// Something that a person should know.
+    Warning(String),
+}
+
+/// What is watched.
+pub(super) struct Watching {
+    home: Option<PathBuf>,
+    rules: Arc<Rules>,
+    inputs: BTreeSet<PathBuf>,
+    contents: Inputs,
+    trigger: Trigger,
+    warnings: Vec<String>,
+    said: BTreeSet<String>,
+    watcher: Watcher,
+    changes: ChangeReceiver,
+    /// When files that the project is read from changed last, and which.
+    pending: Option<(Instant, BTreeSet<PathBuf>)>,
+    delay: Duration,
+    /// Of each service: when its last reload ended, and how many came at once behind another.
+    last: BTreeMap<String, (Instant, u32)>,
+    /// Services that reload themselves.
+    left_alone: BTreeSet<String>,
+}
+
+impl Watching {
+    /// Watches nothing yet.
+    pub(super) fn new(home: Option<PathBuf>, project: &Project) -> Result<Self> {
+        let (watcher, changes) = Watcher::new()?;
+        let rules = Arc::new(Rules::none());
+        let mut watching = Self {
+            home,
+            inputs: BTreeSet::new(),
+            contents: Inputs::default(),
+            trigger: Trigger::new(Arc::clone(&rules)),
+            rules,
+            warnings: Vec::new(),
+            said: BTreeSet::new(),
+            watcher,
+            changes,
+            pending: None,
+            delay: project.settings.project.targets.values().next().map_or(FAR, |target| target.watch.delay),
+            last: BTreeMap::new(),
+            left_alone: BTreeSet::new(),
+        };
+        watching.plan(project);
+        Ok(watching)
+    }
+
+    /// Goes on with what is to be watched for the project now. When it returns, everything that changes from now on
+    /// will be noticed.
+    pub(super) async fn set(&mut self, project: &Project) {
+        self.plan(project);
+        self.watcher.set(Arc::clone(&self.rules), self.inputs.clone()).await;
+    }
+
+    fn plan(&mut self, project: &Project) {
+        let (settings, warnings) = settings(project);
+        let rules = Arc::new(Rules::new(&settings, self.home.as_deref()));
+        let warnings = warnings.into_iter().chain(rules.targets().iter().flat_map(|target| target.warnings.clone()));
+        let said = &mut self.said;
+        self.warnings.extend(warnings.filter(|warning| said.insert(warning.clone())));
+        self.inputs = settings.inputs.iter().cloned().collect();
+        for path in &self.inputs {
+            if !self.contents.knows(path) {
+                self.contents.remember(path, std::fs::read(path).ok().as_deref());
+            }
+        }
+        self.trigger.set_rules(Arc::clone(&rules));
+        self.rules = rules;
+    }
+
+    /// Waits for what is noticed next. Nothing is lost when the future is dropped half-way.
+    pub(super) async fn next(&mut self) -> Noticed {
+        loop {
+            if let Some(warning) = self.warnings.pop() {
+                return Noticed::Warning(warning);
+            }
+            let now = Instant::now();
+            if let Some((_, files)) = self.pending.take_if(|(last, _)| *last + self.delay <= now) {
+                return Noticed::Inputs(files.into_iter().collect());
+            }
+            if let Some(reload) = self.trigger.poll(now).pop() {
+                if let Some(reload) = self.unless_by_itself(reload, now) {
+                    return Noticed::Reload(reload);
+                }
+                continue;
+            }
+            let deadlines = [self.trigger.next_deadline(), self.pending.as_ref().map(|(last, _)| *last + self.delay)];
+            let deadline = deadlines.into_iter().flatten().min().unwrap_or_else(|| now + FAR);
+            tokio::select! {
+                changes = self.changes.next() => {
+                    let now = Instant::now();
+                    let inputs = self.inputs.iter();
+                    for path in inputs.filter(|path| changes.rescan || changes.paths.contains_key(*path)) {
+                        if self.contents.changed(path, std::fs::read(path).ok().as_deref()) {
+                            let (last, files) = self.pending.get_or_insert_with(|| (now, BTreeSet::new()));
+                            *last = now;
+                            files.insert(path.clone());
+                        }
+                    }
+                    self.trigger.changed(now, &changes);
+                    self.warnings.extend(changes.warnings);
+                }
+                () = sleep_until(deadline.into()) => {}
+            }
+        }
+    }
+
+    /// A service that writes into its own mounted folder would be restarted for ever.
+    fn unless_by_itself(&mut self, reload: Reload, now: Instant) -> Option<Reload> {
+        if self.left_alone.contains(&reload.target) {
+            self.trigger.done(&reload.target);
+            return None;
+        }
+        let last = self.last.get(&reload.target).copied();
+        let count = match last {
+            Some((ended, count)) if now < ended + BY_ITSELF.0 + self.delay => count + 1,
+            _ => 0,
+        };
+        self.last.insert(reload.target.clone(), (last.map_or(now, |(ended, _)| ended), count));
+        if count < BY_ITSELF.1 {
+            return Some(reload);
+        }
+        self.warnings.push(format!(
+            "{}: its files change each time it is started ({}): it is not reloaded any more. Name what you edit in \
+             MCPMON_WATCH or `develop.watch`, or what it writes in .gitignore",
+            reload.target,
+            reload.first_path.as_deref().unwrap_or(Path::new("?")).display()
+        ));
+        self.trigger.done(&reload.target);
+        self.left_alone.insert(reload.target);
+        None
+    }
+
+    /// The reload has ended, well or not.
+    pub(super) fn done(&mut self, service: &str) {
+        if let Some((last, _)) = self.last.get_mut(service) {
+            *last = Instant::now();
+        }
+        self.trigger.done(service);
+    }
+}
+
+/// One target for each service that is meant, as the rules want them; and what is worth a warning.
+fn settings(project: &Project) -> (Settings, Vec<String>) {
+    let mut settings = project.settings.clone();
+    let mut warnings = Vec::new();
+    let Some((_, pattern)) = settings.project.targets.pop_first() else { return (settings, warnings) };
+    let services = &project.meant.services;
+    let paths = by_service(&pattern.watch.paths, &project.meant, &project.line.command.services);
+    let mut binds = BTreeSet::new();
+    for (name, service) in services {
+        let target = target(&pattern, name, service, &project.meant, paths.get(name), &mut warnings);
+        if let TargetKind::Run(run) = &target.kind {
+            binds.extend(run.spec.volumes.iter().filter_map(|mount| match &mount.source {
+                MountSource::Bind { path, .. } => Some(path.clone()),
+                _ => None,
+            }));
+        }
+        settings.project.targets.insert(name.clone(), target);
+    }
+    settings.project.folder.clone_from(&project.found.directory);
+    // A file that is mounted as it is concerns who has it mounted.
+    settings.inputs = project.inputs().into_iter().filter(|path| !binds.contains(path)).collect();
+    (settings, warnings)
+}
+
+fn target(
+    pattern: &Target,
+    name: &str,
+    service: &Service,
+    config: &ComposeConfig,
+    paths: Option<&Vec<PathBuf>>,
+    warnings: &mut Vec<String>,
+) -> Target {
+    let mut target = Target { name: name.to_owned(), ..pattern.clone() };
+    target.watch.paths = paths.cloned().unwrap_or_default();
+    let build = service.parts.build.as_ref().filter(|build| Path::new(&build.context).is_absolute());
+    for rule in &service.parts.develop.watch {
+        let action = match rule.action.as_str() {
+            "sync" => WatchAction::Sync,
+            "sync+exec" => WatchAction::SyncExec,
+            "sync+restart" => WatchAction::SyncRestart,
+            "restart" => WatchAction::Restart,
+            "rebuild" => WatchAction::Rebuild,
+            other => {
+                warnings
+                    .push(format!("{name}: develop.watch: the action {other} is not known; the service is rebuilt"));
+                WatchAction::Rebuild
+            }
+        };
+        target.watch.rules.push(WatchRule {
+            path: rule.path.clone(),
+            action,
+            include: rule.include.clone(),
+            ignore: rule.ignore.clone(),
+            target: rule.target.clone(),
+            initial_sync: rule.initial_sync,
+            exec: hook(&rule.exec),
+        });
+    }
+    if let TargetKind::Run(run) = &mut target.kind {
+        run.spec.volumes = mounted(service, config)
+            .map(|path| Mount {
+                source: MountSource::Bind { path, create: false },
+                target: String::new(),
+                read_only: false,
+                propagation: None,
+                selinux: None,
+                nocopy: false,
+            })
+            .collect();
+        run.build = build.map(|build| Build {
+            context: build.context.clone().into(),
+            dockerfile: build.dockerfile.as_ref().map(PathBuf::from),
+            target: None,
+            args: BTreeMap::new(),
+        });
+    }
+    target
+}
+
+/// The command of a `sync+exec` rule.
+fn hook(value: &serde_json::Value) -> Option<ExecHook> {
+    let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+    let words = value["command"].as_array()?.iter();
+    let variables = value["environment"].as_object().into_iter().flatten();
+    Some(ExecHook {
+        command: words.filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+        user: text("user"),
+        working_dir: text("working_dir"),
+        environment: variables
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
+        privileged: value["privileged"] == true,
+    })
+}
+
+/// What the sync actions of a service copy.
+pub(super) fn sync_rules(project: &Project, name: &str) -> Vec<SyncRule> {
+    let pattern = project.settings.project.targets.values().next();
+    let (Some(pattern), Some(service)) = (pattern, project.all.services.get(name)) else { return Vec::new() };
+    let target = target(pattern, name, service, &project.all, None, &mut Vec::new());
+    let build = match &target.kind {
+        TargetKind::Run(run) => run.build.as_ref(),
+        _ => None,
+    };
+    rules(&project.found.directory, &target.watch, build, &project.settings.session.own_files())
+}
+
+/// Paths of the host that a service has mounted: binds, and the files of its secrets and configs.
+fn mounted<'a>(service: &'a Service, config: &'a ComposeConfig) -> impl Iterator<Item = PathBuf> + 'a {
+    let binds = service.parts.volumes.iter().filter(|mount| mount.kind == "bind");
+    let named = |all: &'a BTreeMap<String, serde_json::Value>, name: &str| {
+        all.get(name).and_then(|value| value["file"].as_str()).map(PathBuf::from)
+    };
+    let secrets = service.parts.secrets.iter().filter_map(move |one| named(&config.secrets, &one.source));
+    let configs = service.parts.configs.iter().filter_map(move |one| named(&config.configs, &one.source));
+    binds.map(|mount| mount.source.clone().into()).chain(secrets).chain(configs)
+}
+
+/// Which of the paths that are named (`MCPMON_WATCH`) concern which service: those that have something of it in their
+/// mounts, build context or rules; where no service has, those that the line names, or all.
+fn by_service(
+    paths: &[PathBuf],
+    config: &ComposeConfig,
+    named: &[std::ffi::OsString],
+) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut found: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for path in paths {
+        let touches = |other: &Path| other.starts_with(path) || path.starts_with(other);
+        let concerned = |service: &Service| {
+            let build = service.parts.build.as_ref().map(|build| PathBuf::from(&build.context));
+            let rules = service.parts.develop.watch.iter().map(|rule| rule.path.clone());
+            mounted(service, config).chain(build).chain(rules).any(|other| other.is_absolute() && touches(&other))
+        };
+        let mut services: Vec<&String> =
+            config.services.iter().filter(|(_, service)| concerned(service)).map(|(name, _)| name).collect();
+        if services.is_empty() {
+            let is_named = |name: &String| named.is_empty() || named.iter().any(|one| one == name.as_str());
+            services = config.services.keys().filter(|name| is_named(name)).collect();
+        }
+        for name in services {
+            found.entry(name.clone()).or_default().push(path.clone());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_paths_concern_those_who_have_them() {
+        let config = ComposeConfig::parse(
+            br#"{"name": "p", "services": {
+                "web": {"volumes": [{"type": "bind", "source": "/p/src", "target": "/src"}], "secrets": [{"source": "s"}]},
+                "api": {"build": {"context": "/p/api"}},
+                "db": {"volumes": [{"type": "volume", "source": "/p/data", "target": "/d"}]}},
+                "secrets": {"s": {"file": "/p/keys/s"}}}"#,
+        )
+        .expect("a project");
+        for (path, named, expected) in [
+            ("/p/src", "", "web"),
+            ("/p/src/sub", "", "web"),
+            ("/p", "", "api web"),
+            ("/p/keys", "", "web"),
+            ("/p/data", "", "api db web"),
+            ("/p/data", "db", "db"),
+            ("/p/api/x", "db", "api"),
+        ] {
+            let named: Vec<std::ffi::OsString> = named.split_whitespace().map(Into::into).collect();
+            let found = by_service(&[path.into()], &config, &named);
+            assert_eq!(found.keys().cloned().collect::<Vec<_>>().join(" "), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! Compose lines with and without mcpmon in front, really run: the same containers, output and exit status; what a
+//! saved file does; whose a project is; and that nothing goes on running.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    compose_projects::{SHAPES, Shape, containers, made_of},
+    project::Project,
+    support::{DEADLINE, docker},
+};
+
+/// A compose project of its own, in a folder of the test's project.
+struct Place {
+    project: Project,
+    folder: &'static str,
+    name: String,
+}
+
+impl Place {
+    fn new(test: &str, folder: &'static str) -> Self {
+        let project = Project::new(test);
+        let name = project.name.to_lowercase();
+        project.write(&format!("{folder}/.gitignore"), "");
+        Self { project, folder, name }
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        self.project.write(&format!("{}/{file}", self.folder), text);
+    }
+
+    /// The line with mcpmon in front, or without.
+    fn command(&self, line: &str, with: bool) -> Command {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut command = self.project.command(&words);
+        if !with {
+            let mut plain = Command::new(words[0]);
+            plain.args(&words[1..]);
+            for (key, value) in command.get_envs() {
+                match value {
+                    Some(value) => plain.env(key, value),
+                    None => plain.env_remove(key),
+                };
+            }
+            command = plain;
+        }
+        command.env("COMPOSE_PROJECT_NAME", &self.name).env("MCPMON_DELAY", "20").env("NO_COLOR", "1");
+        command.current_dir(self.project.path(self.folder)).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    fn output(&self, line: &str, with: bool) -> Output {
+        self.command(line, with).output().expect("it runs")
+    }
+
+    #[track_caller]
+    fn ok(&self, line: &str, with: bool) -> String {
+        let output = self.output(line, with);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{line}: {}\n{error}", output.status);
+        error
+    }
+
+    /// Each container's service and id, and whether it runs.
+    fn running(&self) -> Vec<(String, String, bool)> {
+        let found = containers(&self.name).into_iter();
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        found.map(|(name, one)| (name, text(&one["Id"]), one["State"]["Running"] == true)).collect()
+    }
+
+    /// How many containers run. One that is being made anew, or that a clean-up removes, can't be inspected.
+    fn counts_running(&self) -> usize {
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        String::from_utf8_lossy(&docker(&["ps", "-q", "--filter", &filter]).stdout).lines().count()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        self.running().into_iter().map(|(_, id, _)| id).collect()
+    }
+
+    /// The pid on the project's containers.
+    fn keeper(&self) -> BTreeSet<String> {
+        let label =
+            |one: &serde_json::Value| one["Config"]["Labels"]["mcpmon.pid"].as_str().unwrap_or("none").to_owned();
+        containers(&self.name).iter().map(|(_, one)| label(one)).collect()
+    }
+
+    /// What happened to containers since then, as `service action`, without what only looks.
+    fn events(&self, since: Duration) -> BTreeSet<String> {
+        let since = format!("{}.{:09}", since.as_secs(), since.subsec_nanos());
+        let until = format!("{}", now().as_secs() + 1);
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        let format = "{{.Action}} {{index .Actor.Attributes \"com.docker.compose.service\"}}";
+        let output = docker(&[
+            "events",
+            "--since",
+            &since,
+            "--until",
+            &until,
+            "--filter",
+            &filter,
+            "--filter",
+            "type=container",
+            "--format",
+            format,
+        ]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines()
+            .filter(|line| !line.starts_with("exec_"))
+            .filter_map(|line| line.rsplit(' ').next())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    fn start(&self, line: &str) -> Going {
+        Going::new(self.command(line, true))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let filter = format!("label=com.docker.compose.project={}", self.name);
+        for (list, remove) in [
+            (&["ps", "-aq"][..], &["rm", "-fv"][..]),
+            (&["network", "ls", "-q"], &["network", "rm"]),
+            (&["volume", "ls", "-q"], &["volume", "rm"]),
+        ] {
+            let found = docker(&[list, &["--filter", &filter]].concat());
+            let found = String::from_utf8_lossy(&found.stdout).into_owned();
+            let found: Vec<&str> = found.split_whitespace().collect();
+            if !found.is_empty() {
+                docker(&[remove, &found].concat());
+            }
+        }
+        docker(&["rmi", "-f", &format!("{}-web", self.name)]);
+    }
+}
+
+fn now() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970")
+}
+
+/// A line that goes on until it is ended.
+struct Going {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Going {
+    fn new(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("mcpmon starts");
+        let (sender, lines) = channel();
+        let outputs: [Box<dyn Read + Send>; 2] =
+            [Box::new(child.stdout.take().expect("a pipe")), Box::new(child.stderr.take().expect("a pipe"))];
+        for output in outputs {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(output).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
+        Self { child, lines }
+    }
+
+    /// Waits for a line with this in it; gives those before it, and it.
+    #[track_caller]
+    fn wait(&self, what: &str) -> Vec<String> {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("{what:?} did not come ({error}): {seen:#?}"),
+            }
+            if seen.last().is_some_and(|line| line.contains(what)) {
+                return seen;
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
+    }
+
+    #[track_caller]
+    fn end(&mut self) -> Option<i32> {
+        while self.lines.recv_timeout(DEADLINE).is_ok() {}
+        self.child.wait().expect("it ended").code()
+    }
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[track_caller]
+fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+/// The project's containers as they are made, and its files as compose names them.
+fn made(place: &Place) -> Vec<(String, String)> {
+    let folder = place.project.path(place.folder).canonicalize().expect("a folder");
+    let found = containers(&place.name).into_iter();
+    found.map(|(name, one)| (name, made_of(&one, &place.name, &folder))).collect()
+}
+
+fn same_with_and_without(shape: &'static Shape) {
+    let place = Place::new("compose-line", shape.name);
+    shape.write(&place.project);
+    place.ok(&format!("docker compose {} up -d", shape.options), false);
+    let without = made(&place);
+    assert_eq!(without.len(), shape.services.iter().map(|(_, count)| count).sum::<usize>(), "{}", shape.name);
+    place.ok(&format!("docker compose {} down -v -t 1", shape.options), false);
+
+    place.ok(&format!("docker compose {} up -d", shape.options), true);
+    assert_eq!(made(&place), without, "{}", shape.name);
+    let keepers = place.keeper();
+    let [keeper] = &keepers.iter().collect::<Vec<_>>()[..] else { panic!("{}: {keepers:?}", shape.name) };
+    assert!(is_alive(keeper), "{}: {keeper} keeps it", shape.name);
+    // Every other line is compose's own.
+    let is_asked = ["plain", "two-files", "profile"].contains(&shape.name);
+    for line in [
+        "config",
+        "ps -aq",
+        "images -q",
+        "ls --filter name=nothing",
+        "config --services",
+        "port nothing 80",
+        "nonsense",
+    ]
+    .into_iter()
+    .filter(|_| is_asked)
+    {
+        let line = format!("docker compose {} {line}", shape.options);
+        let (with, without) = (place.output(&line, true), place.output(&line, false));
+        let told = |output: Output| {
+            let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+            // Compose lists services and images in any order.
+            lines.sort();
+            (output.status.code(), lines, String::from_utf8_lossy(&output.stderr).into_owned())
+        };
+        assert_eq!(told(with), told(without), "{line}");
+    }
+    place.ok(&format!("docker compose {} down -v -t 1", shape.options), true);
+    assert_eq!(place.ids(), Vec::<String>::new(), "{}", shape.name);
+    soon("the supervisor ends with its containers", || !is_alive(keeper));
+}
+
+#[test]
+fn projects_are_the_same() {
+    assert!(SHAPES.len() >= 20);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some(shape) = SHAPES.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    same_with_and_without(shape);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_change_under_one_of_twenty_touches_that_one_only() {
+    let mut place = Place::new("compose-twenty", "twenty");
+    let services = (0..20).fold("services:\n".to_owned(), |services, n| {
+        let made = "image: mcpmon-test-server, command: [idle], init: true, network_mode: none";
+        services + &format!("  s{n}: {{{made}, volumes: ['./src/{n}:/src']}}\n")
+    });
+    place.write("compose.yaml", &services);
+    for n in 0..20 {
+        place.write(&format!("src/{n}/text"), "text");
+    }
+    place.project.environment("MCPMON_DOCKER_LABELS", "team=x");
+    place.ok("docker compose up -d", true);
+    let (keeper, before) = (place.keeper(), place.running());
+    assert_eq!((keeper.len(), before.len()), (1, 20));
+    let pid = keeper.first().expect("a keeper").clone();
+    assert!(is_alive(&pid));
+
+    let since = now();
+    place.write("src/7/text", "other");
+    soon("it is restarted", || place.events(since).contains("s7"));
+    soon("it runs again", || place.running().iter().all(|(_, _, runs)| *runs));
+    assert_eq!(place.events(since), BTreeSet::from(["s7".to_owned()]));
+    // A second `up -d` is a word to the first one's supervisor: nothing is made anew.
+    let said = place.ok("docker compose up -d", true);
+    assert!(!said.contains("Recreate"), "{said}");
+    assert_eq!((place.keeper(), place.running()), (keeper.clone(), before.clone()));
+    // `run` finds what it depends on, and leaves it as it is.
+    let ran = place.output("docker compose run --rm -T s1 exit 4", true);
+    assert_eq!((ran.status.code(), place.running()), (Some(4), before));
+    // A second session says whose the services are, and does nothing.
+    let second = place.output("docker compose up s3", true);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(
+        second.status.code() == Some(1) && said.contains(&format!("pid {pid}")) && said.contains("s3 of"),
+        "{said}"
+    );
+    // The file is edited: the one service is made anew, by the supervisor, with its labels.
+    let since = now();
+    let edited = services.replace("s4: {", "s4: {environment: {A: b}, ");
+    place.write("compose.yaml", &format!("services:\n{edited}"));
+    soon("it is made anew", || {
+        place.events(since).contains("s4") && place.running().iter().filter(|one| one.2).count() == 20
+    });
+    assert_eq!((place.events(since), place.keeper()), (BTreeSet::from(["s4".to_owned()]), keeper));
+    assert!(containers(&place.name).iter().all(|(_, one)| one["Config"]["Labels"]["team"] == "x"));
+
+    // The supervisor is asked to end: everything is stopped, nothing is removed.
+    assert!(Command::new("kill").arg(&pid).status().expect("kill").success());
+    soon("the supervisor ends", || !is_alive(&pid));
+    assert!(place.running().len() == 20 && place.running().iter().all(|(_, _, runs)| !runs));
+}
+
+const STACK: &str = "services:
+  web:
+    build: ./app
+    command: [lines, --every, '50', --text, WORD]
+    init: true
+    network_mode: none
+    volumes: [data:/data]
+    labels: [mcpmon.project=stolen, own=1]
+  api:
+    image: mcpmon-test-server
+    command: [lines, --every, '50']
+    init: true
+    network_mode: none
+    volumes: ['./src:/src']
+    depends_on: {db: {condition: service_started}}
+  db: {image: mcpmon-test-server, command: [lines, --every, '100'], init: true, network_mode: none, profiles: []}
+  after:
+    image: mcpmon-test-server
+    command: [idle]
+    init: true
+    network_mode: none
+    depends_on: {api: {condition: service_started, restart: true}}
+  copied:
+    image: mcpmon-test-server
+    command: [lines, --every, '100']
+    init: true
+    network_mode: none
+    develop: {watch: [{path: ./copied, action: sync+restart, target: /copied}]}
+volumes: {data: {}}
+";
+
+#[test]
+fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
+    let place = Place::new("compose-front", "front");
+    place.write("compose.yaml", &STACK.replace("WORD", "one"));
+    place.write("app/Dockerfile", "FROM mcpmon-test-server\nCOPY code /code\n");
+    place.write("app/code", "1");
+    place.write("src/text", "text");
+    place.write("copied/x", "x");
+    let mut going = place.start("docker compose up");
+    going.wait("label mcpmon.project is left out");
+    let shown = going.wait("| one 3");
+    assert!(shown.iter().any(|line| line.contains("Attaching to")), "compose's own words: {shown:#?}");
+    soon("all of them run", || place.running().iter().filter(|one| one.2).count() == 5);
+    let (before, since) = (place.running(), now());
+
+    place.write("src/text", "other");
+    going.wait("api: src/text changed, restarting");
+    going.wait("api: restarted in");
+    // From its first line on, and the others' go on.
+    let shown = going.wait("api-1    | line 2");
+    assert!(shown.iter().any(|line| line.contains("api-1    | line 1")), "{shown:#?}");
+    going.wait("db-1     | line");
+    going.wait("web-1    | one");
+    assert_eq!(place.events(since), BTreeSet::from(["after".to_owned(), "api".to_owned()]), "and who asked for it");
+    assert_eq!(place.running(), before);
+
+    // What is copied is in the same container, and runs anew.
+    let since = now();
+    place.write("copied/a/b", "new");
+    going.wait("copied: copied/a/b changed, syncing and restarting");
+    going.wait("copied: synced and restarted in");
+    going.wait("copied-1 | line 2");
+    let name = format!("{}-copied-1", place.name);
+    let read = docker(&["exec", &name, "/mcp-server", "cat", "/copied/a/b"]);
+    assert_eq!(String::from_utf8_lossy(&read.stdout), "new");
+    assert_eq!(place.events(since), BTreeSet::from(["copied".to_owned()]));
+    assert_eq!(place.running(), before);
+
+    let since = now();
+    place.write("app/code", "2");
+    going.wait("web: app/code changed, rebuilding");
+    going.wait("web: rebuilt in");
+    going.wait("web-1    | one 2");
+    assert_eq!(place.events(since), BTreeSet::from(["web".to_owned()]));
+
+    let since = now();
+    place.write("compose.yaml", "services: [broken");
+    going.wait("docker compose: yaml:");
+    going.wait("the last good configuration stays in force");
+    place.write("compose.yaml", &STACK.replace("WORD", "two"));
+    going.wait("web-1    | two 2");
+    assert_eq!(place.events(since), BTreeSet::from(["web".to_owned()]));
+    let labels = |one: &serde_json::Value| one["Config"]["Labels"].clone();
+    for (name, one) in containers(&place.name) {
+        assert_eq!(labels(&one)["mcpmon.pid"], going.child.id().to_string(), "{name}");
+        assert!(name != "web-1" || (labels(&one)["own"] == "1" && labels(&one)["mcpmon.project"] == ""), "{name}");
+    }
+
+    going.signal("INT");
+    assert_eq!(going.end(), Some(130));
+    let left = place.running();
+    assert!(left.len() == 5 && left.iter().all(|(_, _, runs)| !runs), "stopped, and there: {left:?}");
+    let volumes =
+        docker(&["volume", "ls", "-q", "--filter", &format!("label=com.docker.compose.project={}", place.name)]);
+    assert_eq!(String::from_utf8_lossy(&volumes.stdout).lines().count(), 1);
+}
+
+#[test]
+fn lines_end_as_without_mcpmon() {
+    let place = Place::new("compose-ends", "ends");
+    place.write(
+        "compose.yaml",
+        "services:\n  ok: {image: mcpmon-test-server, command: [lines, --count, '2', --then-exit, '0'], network_mode: none}\n  \
+         bad: {image: mcpmon-test-server, command: [exit, '3'], network_mode: none}\n  \
+         long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n  \
+         odd: {image: mcpmon-test-server, command: [idle], network_mode: none, depends_on: {bad: {condition: service_completed_successfully}}}\n",
+    );
+    // Lines in any order: several containers print.
+    let told = |output: Output| {
+        let text = [output.stdout, output.stderr].concat();
+        let mut lines: Vec<String> = String::from_utf8_lossy(&text)
+            .replace("\u{1b}[2K", "")
+            .lines()
+            .map(|line| line.trim().to_owned())
+            .collect();
+        lines.sort();
+        (output.status.code(), lines)
+    };
+    for line in [
+        "docker compose up ok",
+        "docker compose up --exit-code-from bad bad long",
+        "docker compose up --abort-on-container-exit --no-color ok long",
+        "docker compose up odd",
+        "docker compose up nope",
+        "docker compose up --no-start ok",
+        "docker compose create ok bad",
+        "docker compose run --rm -T ok",
+        "docker compose run --rm -T --no-deps odd exit 5",
+        "docker compose start nope",
+        "docker compose -f nowhere.yml up",
+        "docker compose up --nope",
+        "docker compose up --help",
+        "docker -H unix:///nowhere.sock compose up",
+    ] {
+        let without = told(place.output(line, false));
+        let kept = place.running().into_iter().map(|(name, _, _)| name).collect::<Vec<_>>();
+        place.ok("docker compose down -t 0 --remove-orphans", false);
+        let with = told(place.output(line, true));
+        assert_eq!(with, without, "{line}");
+        let left = place.running();
+        assert_eq!(left.iter().map(|(name, _, _)| name.clone()).collect::<Vec<_>>(), kept, "{line}");
+        assert!(left.iter().all(|(_, _, runs)| !runs), "{line}: {left:?}");
+        place.ok("docker compose down -t 0 --remove-orphans", false);
+    }
+}
+
+#[test]
+fn signals_stop_what_runs_and_so_does_a_kill() {
+    let place = Place::new("compose-signals", "ends");
+    place.write(
+        "compose.yaml",
+        "services:\n  long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+    );
+    for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129)] {
+        let mut going = place.start("docker compose up long");
+        soon("it runs", || place.counts_running() == 1);
+        going.wait("Attaching to");
+        going.signal(signal);
+        assert_eq!(going.end(), Some(code), "{signal}");
+        assert_eq!(place.counts_running(), 0, "{signal}");
+    }
+    // Killed: what ran is stopped all the same.
+    let mut going = place.start("docker compose up long");
+    going.wait("Attaching to");
+    soon("it runs", || place.counts_running() == 1);
+    going.signal("KILL");
+    let _ = going.child.wait();
+    soon("it is stopped", || place.counts_running() == 0);
+}
+
+#[test]
+fn what_is_missing_or_can_not_be_is_said() {
+    let place = Place::new("compose-bad", "bad");
+    place.write("compose.yaml", "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n");
+    let program = |name: &str, script: &str| {
+        let file: PathBuf = place.project.path("bad").join("bin").join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a program");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a program");
+    };
+    let bin = place.project.path("bad").join("bin");
+    let failed = |line: &str, path: Option<&str>| {
+        let mut command = place.command(line, true);
+        if let Some(path) = path {
+            command.env("PATH", path);
+        }
+        let output = command.output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = failed("docker compose up", Some("/nowhere"));
+    assert!(code == Some(127) && said.contains("there is no program docker"), "{said}");
+    program(
+        "docker",
+        "echo \"unknown shorthand flag: 'd' in -d\" >&2; echo 'Usage:  docker [OPTIONS] COMMAND [ARG...]' >&2; exit 125",
+    );
+    let (code, said) = failed("docker compose up -d", bin.to_str());
+    assert!(code == Some(1) && said.contains("no compose plugin") && said.contains("docker-compose-plugin"), "{said}");
+    program("docker-compose", "[ \"$1\" = version ] && echo 1.29.2 && exit 0; echo 'No such option' >&2; exit 1");
+    let (code, said) = failed("docker-compose up", bin.to_str());
+    assert!(code == Some(1) && said.contains("is version 1.29.2: compose 2 is needed"), "{said}");
+    let (code, said) = failed("docker compose -f - up", None);
+    assert!(code == Some(64) && said.contains("from stdin") && said.contains("-f"), "{said}");
+    place.write("compose.yaml", "services:\n  web: [\n");
+    let (with, without) = (failed("docker compose up", None), place.output("docker compose up", false));
+    assert_eq!(with, (without.status.code(), String::from_utf8_lossy(&without.stderr).into_owned()));
+    assert_eq!(place.ids(), Vec::<String>::new());
+}
