@@ -325,7 +325,7 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
     // The file is edited: the one service is made anew, by the supervisor, with its labels.
     let since = now();
     let edited = services.replace("s4: {", "s4: {environment: {A: b}, ");
-    place.write("compose.yaml", &format!("services:\n{edited}"));
+    place.write("compose.yaml", &edited);
     soon("it is made anew", || {
         place.events(since).contains("s4") && place.running().iter().filter(|one| one.2).count() == 20
     });

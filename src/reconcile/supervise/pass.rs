@@ -292,11 +292,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let name = change.subject.name().to_owned();
             match (&change.subject, &change.step) {
                 (Subject::Target(_), Step::Same { container: Some(id), ready }) => {
-                    let health =
-                        observed.containers.iter().find(|container| container.id == *id).map(|found| found.health);
+                    // A service may have several.
+                    let starting = observed.containers.iter().any(|container| {
+                        container.health == Health::Starting && container.labels.target() == Some(name.as_str())
+                    });
                     let cause = if change.cause.is_empty() { "its health check says unhealthy" } else { &change.cause };
                     // What others wait for the end of, is waited for until then.
-                    let coming = health == Some(Health::Starting) || (!*ready && self.is_one_shot(&name));
+                    let coming = !*ready && (starting || self.is_one_shot(&name));
                     match self.stands(&name, id, *ready, coming, cause) {
                         Standing::Ready => settled.ready.push(name),
                         Standing::Awaited => awaiting = true,
