@@ -1,5 +1,5 @@
-//! This process's identity, its lease, what it can say about other processes and sessions, how it is told to end, and a
-//! folder of its own. It must not know containers.
+//! This process's identity, its lease, what it can say about other processes and sessions, how it is told to end, a
+//! folder of its own, and what it keeps in memory. It must not know containers.
 
 pub mod forward;
 pub mod guard;
@@ -9,6 +9,7 @@ pub mod leases;
 pub mod mark;
 pub mod private_folder;
 pub mod process;
+pub mod resident;
 pub mod runtime_folder;
 pub mod signals;
 pub mod watchdog;

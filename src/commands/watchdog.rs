@@ -33,7 +33,7 @@ use crate::{
     session::{
         self,
         mark::Kind,
-        private_folder,
+        private_folder, resident,
         watchdog::{Note, Order},
     },
 };
@@ -78,6 +78,8 @@ pub fn main() -> ExitCode {
         let _ = rustix::stdio::dup2_stdout(&null);
     }
     let mut said = Vec::new();
+    // It waits as long as its session lives.
+    resident::give_back();
     // Interrupted reads go on by themselves.
     let _ = stdin().lock().read_to_end(&mut said);
     let Some(told) = told(&said) else { return ExitCode::SUCCESS };

@@ -58,7 +58,11 @@ use super::{
     session::{Input, Notice, ServerId, Session},
     stdio::Stdio,
 };
-use crate::{error::Kind, extension::ExtensionSet, session::signals::Ending};
+use crate::{
+    error::Kind,
+    extension::ExtensionSet,
+    session::{resident, signals::Ending},
+};
 
 /// Bytes that wait for one side before the other is not read any more.
 const FULL: usize = 1 << 20;
@@ -144,6 +148,8 @@ pub struct Drive<L> {
     tell: mpsc::UnboundedSender<News>,
 
     awake: Awake,
+    /// What only the start needed is still in memory.
+    starting: bool,
     timer: Pin<Box<Sleep>>,
     timer_at: Option<Instant>,
     well: Option<bool>,
@@ -181,6 +187,7 @@ impl<L: Launcher> Drive<L> {
             news,
             tell,
             awake: Awake::new(),
+            starting: true,
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             timer_at: None,
             well: None,
@@ -252,6 +259,10 @@ impl<L: Launcher> Drive<L> {
                 return Poll::Ready(well);
             }
             if !moved && !self.is_time(cx) {
+                if self.starting && self.session.has_served() {
+                    self.starting = false;
+                    resident::give_back();
+                }
                 // Where many calls are under way, others have better use for a core.
                 if self.session.is_one_at_a_time() && self.awake.stays(now) {
                     // What came meanwhile is looked for, by the runtime, without a wait.

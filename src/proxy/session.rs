@@ -270,6 +270,12 @@ impl Session {
         self.client.requests.len() <= self.client.listens.len() + 1
     }
 
+    /// Whether some server has answered something.
+    #[must_use]
+    pub fn has_served(&self) -> bool {
+        self.served
+    }
+
     /// When [`Input::Tick`] is due, unless something else happens first.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {

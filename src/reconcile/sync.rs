@@ -16,7 +16,7 @@
 //! - **Removal**: by `rm` in the container where there are several paths and it has one; else by the archive API alone
 //!   ([`crate::sync::removal`]): about 80 ms each, in any image, also in a container that does not run. A folder is one
 //!   path.
-//! - A file that was written while it was read is copied again, up to [`ROUNDS`] times; after that its next event does it.
+//! - A file that was written while it was read is copied again, up to `ROUNDS` times; after that its next event does it.
 //! - Not into a tmpfs (the engine can't), and never over itself: a target that is the bind mount of the rule's own files has
 //!   each change already. Both are said.
 //! - What fails is not remembered as copied: the next change tries it again.
