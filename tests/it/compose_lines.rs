@@ -194,10 +194,16 @@ impl Going {
         assert!(sent.is_ok_and(|sent| sent.success()), "{signal}");
     }
 
+    /// Waits for its end; gives its exit code, and whether that is compose's own crash: asked to end while it attaches, 2.26 closes
+    /// a channel twice now and then, also without mcpmon (1 of 12 times).
     #[track_caller]
-    fn end(&mut self) -> Option<i32> {
-        while self.lines.recv_timeout(DEADLINE).is_ok() {}
-        self.child.wait().expect("it ended").code()
+    fn end(&mut self) -> (Option<i32>, bool) {
+        let mut crashed = false;
+        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
+            crashed |= line == "panic: close of closed channel";
+        }
+        let code = self.child.wait().expect("it ended").code();
+        (code, crashed && code == Some(2))
     }
 }
 
@@ -428,7 +434,8 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     }
 
     going.signal("INT");
-    assert_eq!(going.end(), Some(130));
+    let (ended, crashed) = going.end();
+    assert!(ended == Some(130) || crashed, "{ended:?}");
     let left = place.running();
     assert!(left.len() == 5 && left.iter().all(|(_, _, runs)| !runs), "stopped, and there: {left:?}");
     let volumes =
@@ -453,6 +460,8 @@ fn lines_end_as_without_mcpmon() {
             .replace("\u{1b}[2K", "")
             .lines()
             .map(|line| line.trim().to_owned())
+            // Whether compose says this of what is not running yet is a race of its own.
+            .filter(|line| line != "Gracefully stopping... (press Ctrl+C again to force)")
             .collect();
         lines.sort();
         (output.status.code(), lines)
@@ -497,7 +506,8 @@ fn signals_stop_what_runs_and_so_does_a_kill() {
         soon("it runs", || place.counts_running() == 1);
         going.wait("Attaching to");
         going.signal(signal);
-        assert_eq!(going.end(), Some(code), "{signal}");
+        let (ended, crashed) = going.end();
+        assert!(ended == Some(code) || crashed, "{signal}: {ended:?}");
         assert_eq!(place.counts_running(), 0, "{signal}");
     }
     // Killed: what ran is stopped all the same.
