@@ -22,6 +22,8 @@ use self::{
 
 /// The grace period of all containers here, which is docker's, and two seconds.
 const LIMIT: Duration = Duration::from_secs(10 + 2);
+/// With the watchdog killed too, somebody has to call `cleanup`, which leaves what was made less than 30 s ago and not started.
+const CLEANUP_LIMIT: Duration = Duration::from_secs(10 + 2 + 30);
 /// A look every so often: what is looked at has no one event.
 const EVERY: Duration = Duration::from_millis(50);
 
@@ -78,22 +80,22 @@ fn live((kind, disturbance, end): (Kind, Disturbance, End)) -> (Duration, Vec<St
     let mut doomed = Doomed::start(kind);
     doomed.disturb(disturbance);
     let ended = doomed.end(end);
-    if end == End::KillWithItsWatchdog {
-        // Nobody is there to do it: that is what cleanup is for.
-        let ran = doomed.project.run(&["cleanup", "--force"]);
-        assert_eq!(ran.code, 0, "{ran:?}");
-    }
-    let remains = remains(&mut doomed, &ended);
+    let remains = remains(&mut doomed, end == End::KillWithItsWatchdog, ended);
     (ended.elapsed(), remains)
 }
 
 /// What is left when its time is over.
-fn remains(doomed: &mut Doomed, since: &Instant) -> Vec<String> {
+fn remains(doomed: &mut Doomed, alone: bool, since: Instant) -> Vec<String> {
+    let limit = if alone { CLEANUP_LIMIT } else { LIMIT };
     loop {
         doomed.reap();
+        if alone {
+            let ran = doomed.project.run(&["cleanup", "--force"]);
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
         // Compose's own way: at the end of `up` containers are stopped, and `down` removes them.
         let left = census::left(&doomed.project, doomed.kind == Kind::Compose);
-        if left.is_empty() || since.elapsed() > LIMIT {
+        if left.is_empty() || since.elapsed() > limit {
             return left;
         }
         std::thread::sleep(EVERY);

@@ -162,7 +162,7 @@ impl Doomed {
                  /content/greeting.txt"
             ))),
             Kind::DockerDetached => Session::Child(quiet(command(&format!(
-                "docker run -d --label {OWN_LABEL}={name} -v ./content:/content:ro --init {IMAGE} idle"
+                "docker run -d --rm --label {OWN_LABEL}={name} -v ./content:/content:ro --init {IMAGE} idle"
             )))),
             Kind::Compose => {
                 let service = format!(
