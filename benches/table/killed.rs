@@ -69,11 +69,11 @@ pub(crate) fn measure(plan: &Plan) -> Outcome<Vec<Row>> {
             )
         },
         Row::absolute(
-            "memory of a session's watchdog (PSS: its share of the program's pages, and its own)",
-            median(memory.iter().map(|memory| memory.pss).collect())?,
+            "memory (RSS) of a session's watchdog",
+            median(memory.iter().map(|memory| memory.rss).collect())?,
             3.0,
             "MiB",
-            &format!("RSS {:.2} MiB", median(memory.iter().map(|memory| memory.rss).collect())?),
+            &format!("PSS {:.2} MiB", median(memory.iter().map(|memory| memory.pss).collect())?),
         ),
     ])
 }
