@@ -8,12 +8,14 @@
 //! | [`generated`] | the file that mcpmon adds: labels, and what a target overrides | its text |
 //! | [`config`] | what `docker compose config` says, as far as mcpmon needs it | reading; running is its edge |
 //! | [`mentions`] | the other files that a compose file names | yes |
+//! | [`develop`] | `develop.watch` as mcpmon's watch rules | yes |
 //! | [`expand`] | a compose target to one target per service | yes |
 //! | [`settings`] | settings with their compose targets taken apart | no |
 //! | [`cli`] | the compose command itself: found, run, its errors in its own words | no |
 
 pub mod cli;
 pub mod config;
+pub mod develop;
 pub mod discover;
 pub mod expand;
 pub mod generated;

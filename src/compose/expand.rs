@@ -7,16 +7,18 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::config::{ComposeConfig, Parts, Service, Watch};
+use super::{
+    config::{ComposeConfig, Parts, Service},
+    develop::watch_rules,
+};
 use crate::model::{
     Project, Target, TargetKind,
     fingerprint::config_hash,
     secret::{Secrets, looks_secret},
     service::{ComposeProject, ServiceTarget},
-    settings::{ExecHook, WatchAction, WatchRule},
+    settings::WatchRule,
     target::{Build, Condition},
 };
 
@@ -96,7 +98,7 @@ fn service(
         build,
     };
     let mut watch = target.watch.clone();
-    watch.rules.extend(parts.develop.watch.iter().filter_map(watch_rule));
+    watch.rules.extend(watch_rules(&parts.develop.watch));
     Target {
         name: service_name(&target.name, name),
         kind: TargetKind::Service(Box::new(service)),
@@ -151,48 +153,6 @@ fn spec(value: &Value, parts: &Parts, said: &ComposeConfig) -> Value {
 fn secrets(parts: &Parts) -> Secrets {
     let values = parts.environment.iter().filter(|(key, _)| looks_secret(key)).filter_map(|(_, value)| value.clone());
     Secrets::new(values)
-}
-
-fn watch_rule(rule: &Watch) -> Option<WatchRule> {
-    let action = match rule.action.as_str() {
-        "rebuild" => WatchAction::Rebuild,
-        "restart" => WatchAction::Restart,
-        "sync" => WatchAction::Sync,
-        "sync+restart" => WatchAction::SyncRestart,
-        "sync+exec" => WatchAction::SyncExec,
-        _ => return None,
-    };
-    let exec: Option<Exec> = serde_json::from_value(rule.exec.clone()).ok();
-    let exec = exec.and_then(|exec| {
-        Some(ExecHook {
-            command: exec.command?,
-            user: exec.user,
-            working_dir: exec.working_dir,
-            environment: exec.environment.unwrap_or_default(),
-            privileged: exec.privileged,
-        })
-    });
-    Some(WatchRule {
-        path: rule.path.clone(),
-        action,
-        include: rule.include.clone(),
-        ignore: rule.ignore.clone(),
-        target: rule.target.clone(),
-        initial_sync: rule.initial_sync,
-        exec,
-    })
-}
-
-/// `exec` of a rule, as compose writes it.
-#[derive(Deserialize)]
-#[serde(default)]
-#[derive(Default)]
-struct Exec {
-    command: Option<Vec<String>>,
-    user: Option<String>,
-    working_dir: Option<String>,
-    environment: Option<BTreeMap<String, String>>,
-    privileged: bool,
 }
 
 /// Maps dependencies on whole compose targets to their services, and parts the paths that are watched by name among
@@ -281,6 +241,7 @@ fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::settings::WatchAction;
     use crate::model::testing;
 
     fn expanded(text: &str) -> Project {

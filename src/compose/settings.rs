@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     cli::{ComposeCli, Said},
+    develop::unknown_actions,
     discover::{Discovered, discover, on_disk},
     expand,
     generated::{self, GeneratedFile, ServiceLabels},
@@ -96,6 +97,9 @@ impl Composer {
                     settings.project.targets.extend(services.into_iter().map(|target| (target.name.clone(), target)));
                     settings.inputs.extend(read.inputs.iter().cloned());
                     settings.warnings.extend(read.said.warnings.iter().map(|text| format!("{}: {text}", target.name)));
+                    settings.warnings.extend(read.said.config.services.iter().flat_map(|(name, service)| {
+                        unknown_actions(expand::service_name(&target.name, name), &service.parts.develop.watch)
+                    }));
                 }
                 Err(error) => errors.push(Error { message: format!("{}: {}", target.name, error.message), ..error }),
             }

@@ -3,6 +3,9 @@
 //!
 //! A target fires when its files were quiet for its delay; each new change starts the delay afresh, [`LONGEST`] at most
 //! in total. One reload per target is in flight: changes that arrive meanwhile make the next one.
+//!
+//! A server that writes into its own mounted folder each time it starts would be restarted without end: such reloads
+//! are put off after [`ROW`] in a row. None is lost, because a person who saves one file again and again looks the same.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,11 +15,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Changes, Rules};
+use super::{Changes, Rules, rules::TargetRules};
 use crate::model::settings::WatchAction;
 
 /// A reload is put off by new changes for this long in total, and no longer.
 pub const LONGEST: Duration = Duration::from_secs(10);
+
+/// How many reloads in a row a target may seem to cause itself.
+pub const ROW: u32 = 5;
+/// How long the next one then waits after the last.
+pub const PAUSE: Duration = Duration::from_secs(10);
+/// How soon after its reload a target changes what it changes itself.
+const SOON: Duration = Duration::from_secs(2);
 
 /// A reload that is due.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +47,33 @@ pub struct Trigger {
     rules: Arc<Rules>,
     states: BTreeMap<String, State>,
     hasher: RandomState,
+    warnings: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
     delay: Duration,
     in_flight: bool,
     pending: Option<Pending>,
+    last: Option<Last>,
+    /// How many reloads in a row it seems to have caused itself.
+    row: u32,
+    warned: bool,
+}
+
+/// A target's last reload.
+#[derive(Debug)]
+struct Last {
+    path: Option<PathBuf>,
+    ended: Instant,
 }
 
 #[derive(Debug)]
 struct Pending {
     action: WatchAction,
     first_path: Option<PathBuf>,
+    /// The target can have changed it.
+    is_writable: bool,
     /// Digests of the paths, to count each once: 10,000 paths are not kept.
     paths: HashSet<u64>,
     first: Instant,
@@ -59,7 +83,8 @@ struct Pending {
 impl Trigger {
     /// A trigger that has seen nothing yet.
     pub fn new(rules: Arc<Rules>) -> Self {
-        let mut trigger = Self { rules, states: BTreeMap::new(), hasher: RandomState::new() };
+        let (hasher, warnings) = (RandomState::new(), Vec::new());
+        let mut trigger = Self { rules, states: BTreeMap::new(), hasher, warnings };
         trigger.set_rules(Arc::clone(&trigger.rules));
         trigger
     }
@@ -71,9 +96,8 @@ impl Trigger {
             .targets()
             .iter()
             .map(|target| {
-                let (pending, in_flight) =
-                    old.remove(&target.target).map_or((None, false), |state| (state.pending, state.in_flight));
-                (target.target.clone(), State { delay: target.delay, in_flight, pending })
+                let state = old.remove(&target.target).unwrap_or_default();
+                (target.target.clone(), State { delay: target.delay, ..state })
             })
             .collect();
         self.rules = rules;
@@ -85,22 +109,23 @@ impl Trigger {
         if changes.rescan {
             for target in rules.targets() {
                 if let Some(action) = target.strongest() {
-                    self.add(now, &target.target, action, None);
+                    self.add(now, target, action, None);
                 }
             }
         }
         for (path, entry) in &changes.paths {
             for (target, action) in rules.hits(path, *entry, &changes.ignores) {
-                self.add(now, &target.target, action, Some(path));
+                self.add(now, target, action, Some(path));
             }
         }
     }
 
-    fn add(&mut self, now: Instant, target: &str, action: WatchAction, path: Option<&Path>) {
-        let Some(state) = self.states.get_mut(target) else { return };
+    fn add(&mut self, now: Instant, target: &TargetRules, action: WatchAction, path: Option<&Path>) {
+        let Some(state) = self.states.get_mut(&target.target) else { return };
         let pending = state.pending.get_or_insert_with(|| Pending {
             action,
             first_path: path.map(Path::to_path_buf),
+            is_writable: path.is_some_and(|path| target.writable.iter().any(|folder| path.starts_with(folder))),
             paths: HashSet::new(),
             first: now,
             last: now,
@@ -121,6 +146,12 @@ impl Trigger {
                 && let Some(pending) = state.pending.take()
             {
                 state.in_flight = true;
+                state.row = if state.is_by_itself(&pending) { state.row + 1 } else { 0 };
+                if state.row > ROW && !std::mem::replace(&mut state.warned, true) {
+                    self.warnings.push(by_itself(target, pending.first_path.as_deref()));
+                }
+                // Until it is told when it ended.
+                state.last = Some(Last { path: pending.first_path.clone(), ended: now });
                 due.push(Reload {
                     target: target.clone(),
                     action: pending.action,
@@ -130,6 +161,11 @@ impl Trigger {
             }
         }
         due
+    }
+
+    /// What a person should know, each once: one sentence with the target's name.
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// When to poll next; none: not before something changes or ends.
@@ -146,9 +182,12 @@ impl Trigger {
     }
 
     /// The reload (or what else was done) has ended, well or not.
-    pub fn done(&mut self, target: &str) {
+    pub fn done(&mut self, now: Instant, target: &str) {
         if let Some(state) = self.states.get_mut(target) {
             state.in_flight = false;
+            if let Some(last) = &mut state.last {
+                last.ended = now;
+            }
         }
     }
 
@@ -175,8 +214,26 @@ impl Trigger {
 impl State {
     fn deadline(&self) -> Option<Instant> {
         let pending = self.pending.as_ref().filter(|_| !self.in_flight)?;
-        Some((pending.last + self.delay).min(pending.first + LONGEST.max(self.delay)))
+        let quiet = (pending.last + self.delay).min(pending.first + LONGEST.max(self.delay));
+        let pause = self.last.as_ref().filter(|_| self.row >= ROW && self.is_by_itself(pending));
+        Some(pause.map_or(quiet, |last| quiet.max(last.ended + PAUSE)))
     }
+
+    /// Whether the target may have caused this itself: what it can write changed during its last reload or soon after,
+    /// and it is what changed before.
+    fn is_by_itself(&self, pending: &Pending) -> bool {
+        let is_soon = |last: &Last| pending.first < last.ended + SOON && pending.first_path == last.path;
+        pending.is_writable && self.last.as_ref().is_some_and(is_soon)
+    }
+}
+
+fn by_itself(target: &str, path: Option<&Path>) -> String {
+    format!(
+        "{target}: {} changes each time it is started; for that, it is restarted every {} seconds at most. Name what you \
+         edit in what is watched, or what the server writes in .gitignore",
+        path.unwrap_or(Path::new("a file")).display(),
+        PAUSE.as_secs()
+    )
 }
 
 #[cfg(test)]

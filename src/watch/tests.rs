@@ -377,7 +377,7 @@ async fn ten_thousand_files_at_once_are_one_reload() {
     println!("10,000 files written in {:?}", writing.join().unwrap());
     assert_eq!(reloads.len(), 1);
     assert_eq!((reloads[0].count, reloads[0].action), (10_000, WatchAction::Restart));
-    trigger.done(&reloads[0].target);
+    trigger.done(Instant::now(), &reloads[0].target);
     assert_eq!(trigger.next_deadline(), None, "nothing is left over for a second one");
 }
 

@@ -18,6 +18,7 @@ mod engine_errors;
 mod engine_fields;
 mod engine_gone;
 mod engine_lifecycle;
+mod engine_log;
 mod engine_tls;
 mod every_end;
 mod examples;

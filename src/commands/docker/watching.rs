@@ -76,7 +76,9 @@ impl Watching {
                 return Noticed::Warning(warning);
             }
             let Some((_, changes)) = &mut self.watcher else { return std::future::pending().await };
+            // One target, at most one reload.
             if let Some(reload) = self.trigger.poll(Instant::now()).pop() {
+                self.warnings.extend(self.trigger.take_warnings());
                 return Noticed::Reload(reload);
             }
             let deadline = self.trigger.next_deadline().unwrap_or_else(|| Instant::now() + FAR);
@@ -92,7 +94,7 @@ impl Watching {
 
     /// The reload has ended, well or not.
     pub(super) fn done(&mut self, reload: &Reload) {
-        self.trigger.done(&reload.target);
+        self.trigger.done(Instant::now(), &reload.target);
     }
 }
 

@@ -108,9 +108,13 @@ impl Files {
                 }
                 () = sleep_until(quiet) => {}
             }
-            for reload in self.trigger.poll(Instant::now()) {
+            let due = self.trigger.poll(Instant::now());
+            for message in self.trigger.take_warnings() {
+                self.reporter.report(Event::Warning { message });
+            }
+            for reload in due {
                 // The session merges what changes during a reload by itself.
-                self.trigger.done(&reload.target);
+                self.trigger.done(Instant::now(), &reload.target);
                 if matches!(reload.action, WatchAction::Sync | WatchAction::SyncExec) {
                     sync(reload.action).await;
                     continue;

@@ -118,7 +118,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn release(&mut self, subject: &Subject) {
         self.working.remove(subject);
-        self.trigger.done(subject.name());
+        self.trigger.done(Instant::now(), subject.name());
     }
 
     fn change_ended(&mut self, change: &Change, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {

@@ -109,10 +109,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// Begins the reloads that are due.
     pub(super) fn start_reloads(&mut self) {
-        for reload in self.trigger.poll(Instant::now()) {
+        let due = self.trigger.poll(Instant::now());
+        for message in self.trigger.take_warnings() {
+            self.report(Event::Warning { message });
+        }
+        for reload in due {
             let target = reload.target.clone();
             if let Some(missing) = self.missing_source(&target).filter(|_| !reload.action.is_sync()) {
-                self.trigger.done(&target);
+                self.trigger.done(Instant::now(), &target);
                 let reason = format!(
                     "the volume's source {missing} is gone; the container goes on, and reloads when it is back"
                 );
@@ -133,7 +137,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let Some(old) = memory.current.clone().filter(|_| !down) else {
                 // It does not run: what changed may be what it needs to. The plan starts it.
                 memory.refresh |= rebuild;
-                self.trigger.done(&target);
+                self.trigger.done(Instant::now(), &target);
                 self.attempts.forget(&target);
                 self.look_again = true;
                 continue;

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{Settings, WatchSettings, settings::WatchRule},
+    model::{Settings, WatchSettings, settings::WatchRule, spec::Mount},
     trigger::{
         Entry,
-        samples::{several, target},
+        samples::{bind, several, target},
     },
 };
 
@@ -94,10 +94,58 @@ fn changes_during_a_reload_make_the_next_one() {
     trigger.changed(clock.at(200), &change(&["/p/a/lock"]));
     assert_eq!(trigger.next_deadline(), None, "one in flight");
     assert!(trigger.poll(clock.at(5_000)).is_empty());
-    trigger.done("a");
+    trigger.done(clock.at(5_000), "a");
     assert_eq!(trigger.poll(clock.at(5_000)), [reload("a", WatchAction::Rebuild, Some("/p/a/2"), 2)]);
-    trigger.done("a");
+    trigger.done(clock.at(6_000), "a");
     assert_eq!(trigger.next_deadline(), None);
+}
+
+/// A target with a mounted folder that is changed by itself 300 ms after each of its starts, which take 200 ms: when
+/// each reload begins, in ms after the one before, and what is warned of.
+fn changes_itself(read_only: bool, other_files: bool, times: u32) -> (Vec<u64>, Vec<String>) {
+    let folder = Path::new("/p");
+    let own = target("a", |watch, run| {
+        watch.auto = true;
+        watch.delay = Duration::from_millis(100);
+        run.spec.volumes = vec![Mount { read_only, ..bind(&folder.join("data")) }];
+    });
+    let mut trigger = Trigger::new(Arc::new(Rules::new(&several(folder, [own]), None)));
+    let (clock, mut now, mut waits) = (Clock(Instant::now()), 0, Vec::new());
+    for time in 0..times {
+        let path = if other_files { format!("/p/data/{time}") } else { "/p/data/log.txt".to_owned() };
+        trigger.changed(clock.at(now), &change(&[&path]));
+        let deadline = trigger.next_deadline().expect("a change is never dropped");
+        assert_eq!(trigger.poll(deadline).len(), 1);
+        let began = u64::try_from((deadline - clock.0).as_millis()).unwrap();
+        waits.push(began - now);
+        now = began + 200;
+        trigger.done(clock.at(now), "a");
+        now += 300;
+    }
+    (waits, trigger.take_warnings())
+}
+
+#[test]
+fn what_a_target_changes_itself_is_put_off_and_never_dropped() {
+    let (waits, warnings) = changes_itself(false, false, 8);
+    // Ten seconds after the end of the last one.
+    assert_eq!(waits, [100, 100, 100, 100, 100, 100, 9_700, 9_700]);
+    assert_eq!(
+        warnings,
+        [
+            "a: /p/data/log.txt changes each time it is started; for that, it is restarted every 10 seconds at most. Name \
+          what you edit in what is watched, or what the server writes in .gitignore"
+        ]
+    );
+}
+
+#[test]
+fn what_a_person_saves_is_not_put_off() {
+    // What the target can't write; and other files each time.
+    for (read_only, other_files) in [(true, false), (false, true)] {
+        let (waits, warnings) = changes_itself(read_only, other_files, 12);
+        assert_eq!((waits, warnings), (vec![100; 12], Vec::new()), "{read_only} {other_files}");
+    }
 }
 
 #[test]
@@ -177,7 +225,7 @@ proptest! {
                     pass(&mut trigger, now + wait, &mut in_flight, free_since, &mut open)?;
                     now += wait;
                     if in_flight {
-                        trigger.done("a");
+                        trigger.done(clock.at(now), "a");
                         in_flight = false;
                         free_since = now;
                     }
@@ -186,7 +234,7 @@ proptest! {
         }
         // In the end every change has had its reload.
         if in_flight {
-            trigger.done("a");
+            trigger.done(clock.at(now), "a");
             in_flight = false;
         }
         pass(&mut trigger, now + 20_000, &mut in_flight, now, &mut open)?;

@@ -38,8 +38,8 @@ use crate::{
 
 /// Why the CLI is not waited for any more.
 enum Left {
-    /// It ended.
-    Ended(ExitStatus),
+    /// It ended, asked by a signal or not.
+    Ended { status: ExitStatus, asked: bool },
     /// The first thing that has to be done to a service.
     Changed(Noticed),
 }
@@ -74,7 +74,9 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
             }
             guard.end();
             return Ok(match over {
-                Left::Ended(status) => exit_code(status),
+                Left::Ended { status, asked } => {
+                    ended(exit_code(status), asked, project.line.command.ends_with_container)
+                }
                 Left::Changed(_) => 0,
             });
         }
@@ -87,6 +89,13 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
     guard.end();
     finish(shown).await?;
     Ok(code)
+}
+
+/// The exit code of a CLI that ended with `code`. Asked to end while it attaches, compose 2.26 crashes now and then (it
+/// closes a channel twice), and a crashed Go program ends with 2. What was asked for was done all the same: by mcpmon,
+/// which stops what runs. Where the code is one of a container's, 2 may be just that.
+fn ended(code: u8, asked: bool, is_a_container_s: bool) -> u8 {
+    if code == 2 && asked && !is_a_container_s { signalled(Signal::INT) } else { code }
 }
 
 /// Waits until the CLI ends, or a service is to be reloaded and everything has been started: until then compose is at
@@ -119,7 +128,7 @@ async fn until_over(
         }
         tokio::select! {
             biased;
-            status = docker.wait() => return Ok(Left::Ended(status.map_err(lost)?)),
+            status = docker.wait() => return Ok(Left::Ended { status: status.map_err(lost)?, asked }),
             signal = caught.next() => {
                 super::super::child::hand_on(docker, child, signal);
                 asked |= forward::ends(signal);
@@ -231,4 +240,23 @@ async fn leave(follow: &mut Follow, over: Over, caught: &mut Caught) -> u8 {
 /// A second Ctrl-C.
 async fn insists(caught: &mut Caught) {
     while caught.next().await != Signal::INT {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ended;
+
+    #[test]
+    fn a_crash_of_compose_that_was_asked_to_end_is_an_end_that_was_asked_for() {
+        for (code, asked, is_a_container_s, is) in [
+            (2, true, false, 130),
+            (2, false, false, 2),
+            (2, true, true, 2),
+            (0, true, false, 0),
+            (1, true, false, 1),
+            (130, true, false, 130),
+        ] {
+            assert_eq!(ended(code, asked, is_a_container_s), is, "{code} {asked} {is_a_container_s}");
+        }
+    }
 }

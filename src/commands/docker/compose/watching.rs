@@ -1,7 +1,7 @@
 //! What is watched for each service of a project, and when one is due for a reload. It must not know what a reload does.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -11,11 +11,13 @@ use tokio::time::sleep_until;
 
 use super::project::Project;
 use crate::{
-    compose::config::{ComposeConfig, Service},
+    compose::{
+        config::{ComposeConfig, Service},
+        develop::{unknown_actions, watch_rules},
+    },
     error::Result,
     model::{
         Settings, Target, TargetKind,
-        settings::{ExecHook, WatchAction, WatchRule},
         spec::{Mount, MountSource},
         target::Build,
     },
@@ -26,8 +28,6 @@ use crate::{
 
 /// No deadline is set: a change wakes.
 const FAR: Duration = Duration::from_hours(1);
-/// A reload by itself: so soon after the last one, and so often in a row.
-const BY_ITSELF: (Duration, u32) = (Duration::from_secs(2), 5);
 
 /// What was noticed.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub(super) struct Watching {
     inputs: BTreeSet<PathBuf>,
     contents: Inputs,
     trigger: Trigger,
+    /// Reloads that are due.
+    due: VecDeque<Reload>,
     warnings: Vec<String>,
     said: BTreeSet<String>,
     watcher: Watcher,
@@ -54,10 +56,6 @@ pub(super) struct Watching {
     /// When files that the project is read from changed last, and which.
     pending: Option<(Instant, BTreeSet<PathBuf>)>,
     delay: Duration,
-    /// Of each service: when its last reload ended, and how many came at once behind another.
-    last: BTreeMap<String, (Instant, u32)>,
-    /// Services that reload themselves.
-    left_alone: BTreeSet<String>,
 }
 
 impl Watching {
@@ -70,6 +68,7 @@ impl Watching {
             inputs: BTreeSet::new(),
             contents: Inputs::default(),
             trigger: Trigger::new(Arc::clone(&rules)),
+            due: VecDeque::new(),
             rules,
             warnings: Vec::new(),
             said: BTreeSet::new(),
@@ -77,8 +76,6 @@ impl Watching {
             changes,
             pending: None,
             delay: project.settings.project.targets.values().next().map_or(FAR, |target| target.watch.delay),
-            last: BTreeMap::new(),
-            left_alone: BTreeSet::new(),
         };
         watching.plan(project);
         Ok(watching)
@@ -117,10 +114,12 @@ impl Watching {
             if let Some((_, files)) = self.pending.take_if(|(last, _)| *last + self.delay <= now) {
                 return Noticed::Inputs(files.into_iter().collect());
             }
-            if let Some(reload) = self.trigger.poll(now).pop() {
-                if let Some(reload) = self.unless_by_itself(reload, now) {
-                    return Noticed::Reload(reload);
-                }
+            if let Some(reload) = self.due.pop_front() {
+                return Noticed::Reload(reload);
+            }
+            self.due.extend(self.trigger.poll(now));
+            self.warnings.extend(self.trigger.take_warnings());
+            if !self.due.is_empty() {
                 continue;
             }
             let deadlines = [self.trigger.next_deadline(), self.pending.as_ref().map(|(last, _)| *last + self.delay)];
@@ -144,38 +143,9 @@ impl Watching {
         }
     }
 
-    /// A service that writes into its own mounted folder would be restarted for ever.
-    fn unless_by_itself(&mut self, reload: Reload, now: Instant) -> Option<Reload> {
-        if self.left_alone.contains(&reload.target) {
-            self.trigger.done(&reload.target);
-            return None;
-        }
-        let last = self.last.get(&reload.target).copied();
-        let count = match last {
-            Some((ended, count)) if now < ended + BY_ITSELF.0 + self.delay => count + 1,
-            _ => 0,
-        };
-        self.last.insert(reload.target.clone(), (last.map_or(now, |(ended, _)| ended), count));
-        if count < BY_ITSELF.1 {
-            return Some(reload);
-        }
-        self.warnings.push(format!(
-            "{}: its files change each time it is started ({}): it is not reloaded any more. Name what you edit in \
-             MCPMON_WATCH or `develop.watch`, or what it writes in .gitignore",
-            reload.target,
-            reload.first_path.as_deref().unwrap_or(Path::new("?")).display()
-        ));
-        self.trigger.done(&reload.target);
-        self.left_alone.insert(reload.target);
-        None
-    }
-
     /// The reload has ended, well or not.
     pub(super) fn done(&mut self, service: &str) {
-        if let Some((last, _)) = self.last.get_mut(service) {
-            *last = Instant::now();
-        }
-        self.trigger.done(service);
+        self.trigger.done(Instant::now(), service);
     }
 }
 
@@ -188,7 +158,8 @@ fn settings(project: &Project) -> (Settings, Vec<String>) {
     let paths = by_service(&pattern.watch.paths, &project.meant, &project.line.command.services);
     let mut binds = BTreeSet::new();
     for (name, service) in services {
-        let target = target(&pattern, name, service, &project.meant, paths.get(name), &mut warnings);
+        let target = target(&pattern, name, service, &project.meant, paths.get(name));
+        warnings.extend(unknown_actions(name.clone(), &service.parts.develop.watch));
         if let TargetKind::Run(run) = &target.kind {
             binds.extend(run.spec.volumes.iter().filter_map(|mount| match &mount.source {
                 MountSource::Bind { path, .. } => Some(path.clone()),
@@ -209,34 +180,11 @@ fn target(
     service: &Service,
     config: &ComposeConfig,
     paths: Option<&Vec<PathBuf>>,
-    warnings: &mut Vec<String>,
 ) -> Target {
     let mut target = Target { name: name.to_owned(), ..pattern.clone() };
     target.watch.paths = paths.cloned().unwrap_or_default();
     let build = service.parts.build.as_ref().filter(|build| Path::new(&build.context).is_absolute());
-    for rule in &service.parts.develop.watch {
-        let action = match rule.action.as_str() {
-            "sync" => WatchAction::Sync,
-            "sync+exec" => WatchAction::SyncExec,
-            "sync+restart" => WatchAction::SyncRestart,
-            "restart" => WatchAction::Restart,
-            "rebuild" => WatchAction::Rebuild,
-            other => {
-                warnings
-                    .push(format!("{name}: develop.watch: the action {other} is not known; the service is rebuilt"));
-                WatchAction::Rebuild
-            }
-        };
-        target.watch.rules.push(WatchRule {
-            path: rule.path.clone(),
-            action,
-            include: rule.include.clone(),
-            ignore: rule.ignore.clone(),
-            target: rule.target.clone(),
-            initial_sync: rule.initial_sync,
-            exec: hook(&rule.exec),
-        });
-    }
+    target.watch.rules.extend(watch_rules(&service.parts.develop.watch));
     if let TargetKind::Run(run) = &mut target.kind {
         run.spec.volumes = mounted(service, config)
             .map(|path| Mount {
@@ -258,27 +206,11 @@ fn target(
     target
 }
 
-/// The command of a `sync+exec` rule.
-fn hook(value: &serde_json::Value) -> Option<ExecHook> {
-    let text = |key: &str| value[key].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
-    let words = value["command"].as_array()?.iter();
-    let variables = value["environment"].as_object().into_iter().flatten();
-    Some(ExecHook {
-        command: words.filter_map(|word| word.as_str().map(str::to_owned)).collect(),
-        user: text("user"),
-        working_dir: text("working_dir"),
-        environment: variables
-            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect(),
-        privileged: value["privileged"] == true,
-    })
-}
-
 /// What the sync actions of a service copy.
 pub(super) fn sync_rules(project: &Project, name: &str) -> Vec<SyncRule> {
     let pattern = project.settings.project.targets.values().next();
     let (Some(pattern), Some(service)) = (pattern, project.all.services.get(name)) else { return Vec::new() };
-    let target = target(pattern, name, service, &project.all, None, &mut Vec::new());
+    let target = target(pattern, name, service, &project.all, None);
     let build = match &target.kind {
         TargetKind::Run(run) => run.build.as_ref(),
         _ => None,
