@@ -89,6 +89,8 @@ fn in_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .enable_all()
         .build()
         .map_err(|error| Error::failed("the runtime can't be started").caused_by(error))?;
+    #[cfg(feature = "faults")]
+    let work = crate::faults::around(work);
     let result = runtime.block_on(work);
     // Nothing that is still in the background is worth waiting for.
     runtime.shutdown_background();

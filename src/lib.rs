@@ -41,6 +41,8 @@ pub mod docker_line;
 pub mod engine;
 pub mod error;
 pub mod extension;
+#[cfg(feature = "faults")]
+mod faults;
 pub mod model;
 pub mod orphan;
 pub mod output;

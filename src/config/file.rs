@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use known::{VARIABLES, compose_spec_key};
-pub use schema::{VARIABLE, schema};
+pub use schema::{CHECKED_IN, VARIABLE, schema};
 
 use mcp::Mcp;
 use project::{Docker, Log, Network, Reconcile, Volume, Watch};

@@ -15,8 +15,7 @@ use std::{
 
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
-    engine_log::EngineLog,
-    project::Project,
+    project::{EngineLog, Project},
     support::{DEADLINE, docker},
 };
 
@@ -25,7 +24,6 @@ struct Place {
     project: Project,
     folder: &'static str,
     name: String,
-    log: EngineLog,
 }
 
 impl Place {
@@ -33,7 +31,7 @@ impl Place {
         let project = Project::new(test);
         let name = project.name.to_lowercase();
         project.write(&format!("{folder}/.gitignore"), "");
-        Self { project, folder, name, log: EngineLog::new() }
+        Self { project, folder, name }
     }
 
     fn write(&self, file: &str, text: &str) {
@@ -97,18 +95,9 @@ impl Place {
         containers(&self.name).iter().map(|(_, one)| label(one)).collect()
     }
 
-    /// The services whose containers something happened to since the mark. What only looks does not count.
-    #[track_caller]
-    fn touched(&self, mark: usize) -> BTreeSet<String> {
-        let label = |event: &serde_json::Value, key: &str| {
-            event["Actor"]["Attributes"][key].as_str().unwrap_or_default().to_owned()
-        };
-        let events = self.log.since(mark).into_iter().filter(|event| event["Type"] == "container");
-        events
-            .filter(|event| label(event, "com.docker.compose.project") == self.name)
-            .filter(|event| !event["Action"].as_str().unwrap_or_default().starts_with("exec_"))
-            .map(|event| label(&event, "com.docker.compose.service"))
-            .collect()
+    /// Hears which services something happens to from now on.
+    fn touched(&self) -> Touched {
+        Touched { log: EngineLog::new(&self.name), project: format!("{}-", self.name), services: BTreeSet::new() }
     }
 
     fn start(&self, line: &str) -> Going {
@@ -132,6 +121,26 @@ impl Drop for Place {
             }
         }
         docker(&["rmi", "-f", &format!("{}-web", self.name)]);
+    }
+}
+
+/// The services whose containers something happened to. What only looks does not count.
+struct Touched {
+    log: EngineLog,
+    project: String,
+    services: BTreeSet<String>,
+}
+
+impl Touched {
+    /// Since it was made.
+    fn so_far(&mut self) -> BTreeSet<String> {
+        for event in self.log.until_now() {
+            let container = event.strip_prefix("container ").filter(|rest| !rest.starts_with("exec_"));
+            // `project-service-1`; while compose makes it anew, `0123456789ab_project-service-1`.
+            let name = container.and_then(|rest| rest.split_once(&self.project)).map(|(_, name)| name);
+            self.services.extend(name.and_then(|name| name.rsplit_once('-')).map(|(service, _)| service.to_owned()));
+        }
+        self.services.clone()
     }
 }
 
@@ -299,11 +308,11 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
     let pid = keeper.first().expect("a keeper").clone();
     assert!(is_alive(&pid));
 
-    let since = place.log.mark();
+    let mut touched = place.touched();
     place.write("src/7/text", "other");
-    soon("it is restarted", || place.touched(since).contains("s7"));
+    soon("it is restarted", || touched.so_far().contains("s7"));
     soon("it runs again", || place.running().iter().all(|(_, _, runs)| *runs));
-    assert_eq!(place.touched(since), BTreeSet::from(["s7".to_owned()]));
+    assert_eq!(touched.so_far(), BTreeSet::from(["s7".to_owned()]));
     // A second `up -d` is a word to the first one's supervisor: nothing is made anew.
     let said = place.ok("docker compose up -d", true);
     assert!(!said.contains("Recreate"), "{said}");
@@ -319,13 +328,11 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
         "{said}"
     );
     // The file is edited: the one service is made anew, by the supervisor, with its labels.
-    let since = place.log.mark();
+    let mut touched = place.touched();
     let edited = services.replace("s4: {", "s4: {environment: {A: b}, ");
     place.write("compose.yaml", &edited);
-    soon("it is made anew", || {
-        place.touched(since).contains("s4") && place.running().iter().filter(|one| one.2).count() == 20
-    });
-    assert_eq!((place.touched(since), place.keeper()), (BTreeSet::from(["s4".to_owned()]), keeper));
+    soon("it is made anew", || touched.so_far().contains("s4") && place.counts_running() == 20);
+    assert_eq!((touched.so_far(), place.keeper()), (BTreeSet::from(["s4".to_owned()]), keeper));
     assert!(containers(&place.name).iter().all(|(_, one)| one["Config"]["Labels"]["team"] == "x"));
 
     // The supervisor is asked to end: everything is stopped, nothing is removed.
@@ -387,7 +394,7 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     let shown = going.wait("| one 3");
     assert!(shown.iter().any(|line| line.contains("Attaching to")), "compose's own words: {shown:#?}");
     soon("all of them run", || place.running().iter().filter(|one| one.2).count() == 5);
-    let (before, since) = (place.running(), place.log.mark());
+    let (before, mut touched) = (place.running(), place.touched());
 
     place.write("src/text", "other");
     // Both who have it.
@@ -401,11 +408,11 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     assert!(shown.iter().any(|line| line.ends_with("api-1    | line 1")), "{shown:#?}");
     going.wait("db-1     | line");
     going.wait("web-1    | one");
-    assert_eq!(place.touched(since), ["after", "api", "db"].map(str::to_owned).into(), "and who asked for it");
+    assert_eq!(touched.so_far(), ["after", "api", "db"].map(str::to_owned).into(), "and who asked for it");
     assert_eq!(place.running(), before);
 
     // What is copied is in the same container, and runs anew.
-    let since = place.log.mark();
+    let mut touched = place.touched();
     place.write("copied/a/b", "new");
     going.wait("copied: copied/a/b changed, syncing and restarting");
     going.wait("copied: synced and restarted in");
@@ -413,7 +420,7 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     let name = format!("{}-copied-1", place.name);
     let read = docker(&["exec", &name, "/mcp-server", "cat", "/copied/a/b"]);
     assert_eq!(String::from_utf8_lossy(&read.stdout), "new");
-    assert_eq!(place.touched(since), BTreeSet::from(["copied".to_owned()]));
+    assert_eq!(touched.so_far(), BTreeSet::from(["copied".to_owned()]));
     assert_eq!(place.running(), before);
     fs::remove_file(place.project.path("front/copied/a/b")).expect("a file");
     going.wait("copied: synced and restarted in");
@@ -430,20 +437,20 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     }
     assert_eq!(started(), since);
 
-    let since = place.log.mark();
+    let mut touched = place.touched();
     place.write("app/code", "2");
     going.wait("web: app/code changed, rebuilding");
     going.wait("web: rebuilt in");
     going.wait("web-1    | one 2");
-    assert_eq!(place.touched(since), BTreeSet::from(["web".to_owned()]));
+    assert_eq!(touched.so_far(), BTreeSet::from(["web".to_owned()]));
 
-    let since = place.log.mark();
+    let mut touched = place.touched();
     place.write("compose.yaml", "services: [broken");
     going.wait("docker compose: yaml:");
     going.wait("the last good configuration stays in force");
     place.write("compose.yaml", &STACK.replace("WORD", "two"));
     going.wait("web-1    | two 2");
-    assert_eq!(place.touched(since), BTreeSet::from(["web".to_owned()]));
+    assert_eq!(touched.so_far(), BTreeSet::from(["web".to_owned()]));
     let labels = |one: &serde_json::Value| one["Config"]["Labels"].clone();
     for (name, one) in containers(&place.name) {
         assert_eq!(labels(&one)["mcpmon.pid"], going.child.id().to_string(), "{name}");

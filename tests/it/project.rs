@@ -427,7 +427,8 @@ pub(crate) struct EngineLog {
 }
 
 impl EngineLog {
-    fn new(project: &str) -> Self {
+    /// From now on, about that project.
+    pub(crate) fn new(project: &str) -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
         // With a beginning, events between now and the connection are not lost.
         let since = format!("{}.{:09}", now.as_secs(), now.subsec_nanos());

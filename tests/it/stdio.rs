@@ -126,7 +126,7 @@ fn a_container_that_is_removed_from_outside_comes_back() {
 
 #[test]
 fn signals_end_the_session_and_leave_nothing() {
-    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
+    for (signal, code) in [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)] {
         let project = greeting("stdio-signal", "");
         let mut client = Client::of_target(&project, "api");
         let slow = client.begin("slow", &json!({"milliseconds": 20_000}));

@@ -63,7 +63,7 @@ fn every_label_says_whose_it_is() {
 #[test]
 fn each_signal_leaves_nothing_and_has_its_exit_code() {
     let project = Project::new("signals");
-    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
         // A network of the project's own, and a volume, which is data and stays.
         project.config(
             r#"

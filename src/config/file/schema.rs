@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::File;
 
+/// The schema as it is checked in.
+pub const CHECKED_IN: &str = include_str!("../../../schemas/mcpmon.schema.json");
+
 /// What text with a variable in it looks like, as a `pattern`.
 pub const VARIABLE: &str = "\\$";
 
