@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::model::{
     Lease, ObservedContainer,
-    labels::{CONFIG_FILE, HOST, HostIdentity, Labels, ON_EXIT, PID, PID_START},
+    labels::{CONFIG_FILE, CREATED, HOST, HostIdentity, Labels, ON_EXIT, PID, PID_START},
 };
 
 /// What this host can say about a process.
@@ -57,7 +57,7 @@ pub struct Known {
 /// What is known of a container's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// mcpmon did not make it: never touched.
+    /// mcpmon did not make it, or a `create` line did, for its user: never touched.
     NotManaged,
     /// Its owner lives.
     Owned {
@@ -179,6 +179,9 @@ impl Known {
         }
         if let Some(lease) = self.lease(id, labels) {
             return Verdict::Owned { pid: lease.pid };
+        }
+        if labels.role() == Some(CREATED) {
+            return Verdict::NotManaged;
         }
         match judge(labels, &self.here, &*self.processes) {
             Verdict::Orphan(reason) => match id.and_then(|_| self.claimed(labels)) {

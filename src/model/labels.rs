@@ -29,13 +29,15 @@ pub const CONFIG_HASH: &str = "mcpmon.config-hash";
 pub const CONFIG: &str = "mcpmon.config";
 /// On images: hash of the build they came from.
 pub const BUILD_HASH: &str = "mcpmon.build-hash";
-/// What it is for, where it is not one of the things that `up` keeps: [`STDIO`] or [`DEPENDENCY`]. They belong to a
-/// stdio session, which ends with its client.
+/// What it is for, where it is not one of the things that `up` keeps: [`STDIO`] or [`DEPENDENCY`], which belong to a
+/// stdio session and end with its client; or [`CREATED`].
 pub const ROLE: &str = "mcpmon.role";
 /// The server of a stdio session.
 pub const STDIO: &str = "stdio";
 /// What a stdio session's server depends on, made because nobody else kept it.
 pub const DEPENDENCY: &str = "dependency";
+/// Made by a `create` line: to stay, and the user's own. Its labels say where it came from, not whose it is.
+pub const CREATED: &str = "created";
 /// `keep` on what was made to be left at the end of its session.
 pub const ON_EXIT: &str = "mcpmon.on-exit";
 /// The file it came from.
@@ -103,6 +105,7 @@ impl Owner {
             role: match labels.get(ROLE) {
                 Some(STDIO) => Some(STDIO),
                 Some(DEPENDENCY) => Some(DEPENDENCY),
+                Some(CREATED) => Some(CREATED),
                 _ => None,
             },
         })

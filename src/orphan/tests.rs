@@ -123,6 +123,8 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         ("left, its file is gone", "x", with(&[&of("/gone.toml", "p")[..], &keep].concat()), orphan.clone()),
         ("left, its target left the file", "x", with(&[(CONFIG_FILE, "/k/mcpmon.toml"), (PROJECT, "k"), (TARGET, "db")]), orphan.clone()),
         ("left, without a file", "x", with(&keep), orphan.clone()),
+        ("made to stay by a create line, and its user's", "x", with(&[(ROLE, "created")]), Verdict::NotManaged),
+        ("the same, adopted", "adopted", with(&[(ROLE, "created")]), Verdict::Owned { pid: 10 }),
         ("a stdio session's is never left", "x", with(&[&of("/k/mcpmon.toml", "k")[..], &[(ROLE, "stdio")]].concat()), orphan),
     ];
     for (name, id, pairs, expected) in cases {

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
-    project::{EngineLog, Project},
+    project::{EngineLog, OWN_LABEL, Project},
     support::{DEADLINE, docker},
 };
 
@@ -464,6 +464,32 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     let volumes =
         docker(&["volume", "ls", "-q", "--filter", &format!("label=com.docker.compose.project={}", place.name)]);
     assert_eq!(String::from_utf8_lossy(&volumes.stdout).lines().count(), 1);
+}
+
+#[test]
+fn what_a_create_line_made_is_its_users() {
+    let place = Place::new("compose-create", "create");
+    place.write(
+        "compose.yaml",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+    );
+    place.ok("docker compose create", true);
+    place.ok("docker compose start", true);
+    assert_eq!((place.counts_running(), place.keeper().len()), (1, 1));
+    let label = format!("{OWN_LABEL}={}", place.project.name);
+    let line = format!("docker create --init --network none --label {label} mcpmon-test-server idle");
+    let made = String::from_utf8_lossy(&place.output(&line, true).stdout).trim().to_owned();
+    assert!(docker(&["start", &made]).status.success());
+    let cleanup = place.project.run(&["cleanup", "--dry-run", "--verbose", "--format", "json"]);
+    let name = docker(&["inspect", "--format", "{{.Name}}", &made]).stdout;
+    let name = String::from_utf8_lossy(&name).trim().trim_start_matches('/').to_owned();
+    assert!(!name.is_empty() && !cleanup.out.contains(&name) && !cleanup.out.contains(&place.name), "{cleanup:?}");
+    // The next `up` makes it a session's.
+    let mut going = place.start("docker compose up");
+    going.wait("Attaching to");
+    soon("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    going.signal("INT");
+    assert_eq!(going.end(), Some(130));
 }
 
 #[test]

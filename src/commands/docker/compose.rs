@@ -30,6 +30,7 @@ use crate::{
         options::Options,
     },
     error::Result,
+    model::{Owner, labels::CREATED},
     session,
 };
 
@@ -57,7 +58,8 @@ pub(super) fn run(global: GlobalArgs, words: &[OsString], at: usize) -> Result<u
     let Some(line) = read(words, at)? else { return Err(exec(words)) };
     let context = Context::new(global)?;
     let supervisor = std::env::var_os(SUPERVISOR);
-    let owner = session::new();
+    let stays = line.command.command == Command::Create || line.command.no_start;
+    let owner = Owner { role: stays.then_some(CREATED), ..session::new() };
     if supervisor.is_some() {
         detached::introduce(&owner)?;
     }

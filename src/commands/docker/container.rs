@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     model::{
         ObservedContainer, Owner, Settings, TargetKind,
-        labels::{SESSION, STDIO},
+        labels::{CREATED, SESSION, STDIO},
         spec::{Mount, MountSource},
     },
     output::{Event, History, history::Subject, log},
@@ -71,7 +71,11 @@ impl Session {
         }
         let default_grace = add_binds(&mut settings, &name, context, &line);
         let grace = line.stop_timeout.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs);
-        let owner = Owner { role: stdio::is_meant(&line).then_some(STDIO), ..session::new() };
+        let role = match line.verb {
+            Verb::Create => Some(CREATED),
+            Verb::Run => stdio::is_meant(&line).then_some(STDIO),
+        };
+        let owner = Owner { role, ..session::new() };
         let mut labels = settings.session.labels.clone();
         labels.extend(owner.labels());
         let (label_files, folder) = label_files(context, &line)?;
