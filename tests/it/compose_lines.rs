@@ -10,13 +10,13 @@ use std::{
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
     project::{EngineLog, OWN_LABEL, Project},
-    support::{DEADLINE, docker},
+    support::{DEADLINE, docker, until},
 };
 
 /// A compose project of its own, in a folder of the test's project.
@@ -213,15 +213,6 @@ impl Drop for Going {
     }
 }
 
-#[track_caller]
-fn soon(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
 fn is_alive(pid: &str) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
 }
@@ -272,7 +263,7 @@ fn same_with_and_without(shape: &'static Shape) {
     }
     place.ok(&format!("docker compose {} down -v -t 1", shape.options), true);
     assert_eq!(place.ids(), Vec::<String>::new(), "{}", shape.name);
-    soon("the supervisor ends with its containers", || !is_alive(keeper));
+    until("the supervisor ends with its containers", || !is_alive(keeper));
 }
 
 #[test]
@@ -310,8 +301,8 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
 
     let mut touched = place.touched();
     place.write("src/7/text", "other");
-    soon("it is restarted", || touched.so_far().contains("s7"));
-    soon("it runs again", || place.running().iter().all(|(_, _, runs)| *runs));
+    until("it is restarted", || touched.so_far().contains("s7"));
+    until("it runs again", || place.running().iter().all(|(_, _, runs)| *runs));
     assert_eq!(touched.so_far(), BTreeSet::from(["s7".to_owned()]));
     // A second `up -d` is a word to the first one's supervisor: nothing is made anew.
     let said = place.ok("docker compose up -d", true);
@@ -331,13 +322,13 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
     let mut touched = place.touched();
     let edited = services.replace("s4: {", "s4: {environment: {A: b}, ");
     place.write("compose.yaml", &edited);
-    soon("it is made anew", || touched.so_far().contains("s4") && place.counts_running() == 20);
+    until("it is made anew", || touched.so_far().contains("s4") && place.counts_running() == 20);
     assert_eq!((touched.so_far(), place.keeper()), (BTreeSet::from(["s4".to_owned()]), keeper));
     assert!(containers(&place.name).iter().all(|(_, one)| one["Config"]["Labels"]["team"] == "x"));
 
     // The supervisor is asked to end: everything is stopped, nothing is removed.
     assert!(Command::new("kill").arg(&pid).status().expect("kill").success());
-    soon("the supervisor ends", || !is_alive(&pid));
+    until("the supervisor ends", || !is_alive(&pid));
     assert!(place.running().len() == 20 && place.running().iter().all(|(_, _, runs)| !runs));
 }
 
@@ -393,7 +384,7 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     going.wait("label mcpmon.project is left out");
     let shown = going.wait("| one 3");
     assert!(shown.iter().any(|line| line.contains("Attaching to")), "compose's own words: {shown:#?}");
-    soon("all of them run", || place.running().iter().filter(|one| one.2).count() == 5);
+    until("all of them run", || place.running().iter().filter(|one| one.2).count() == 5);
     let (before, mut touched) = (place.running(), place.touched());
 
     place.write("src/text", "other");
@@ -487,7 +478,7 @@ fn what_a_create_line_made_is_its_users() {
     // The next `up` makes it a session's.
     let mut going = place.start("docker compose up");
     going.wait("Attaching to");
-    soon("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     going.signal("INT");
     assert_eq!(going.end(), Some(130));
 }
@@ -552,7 +543,7 @@ fn signals_stop_what_runs_and_so_does_a_kill() {
     );
     for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129)] {
         let mut going = place.start("docker compose up long");
-        soon("it runs", || place.counts_running() == 1);
+        until("it runs", || place.counts_running() == 1);
         going.wait("Attaching to");
         going.signal(signal);
         assert_eq!(going.end(), Some(code), "{signal}");
@@ -561,10 +552,10 @@ fn signals_stop_what_runs_and_so_does_a_kill() {
     // Killed: what ran is stopped all the same.
     let mut going = place.start("docker compose up long");
     going.wait("Attaching to");
-    soon("it runs", || place.counts_running() == 1);
+    until("it runs", || place.counts_running() == 1);
     going.signal("KILL");
     let _ = going.child.wait();
-    soon("it is stopped", || place.counts_running() == 0);
+    until("it is stopped", || place.counts_running() == 0);
 }
 
 #[test]

@@ -6,10 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{
-    project::Project,
-    support::{docker, inspected},
-};
+use crate::{project::Project, support::inspected_all};
 
 /// A compose project.
 pub(crate) struct Shape {
@@ -306,13 +303,10 @@ impl Shape {
 
 /// The containers of a compose project, by service and number.
 pub(crate) fn containers(compose_project: &str) -> Vec<(String, Value)> {
-    let filter = format!("label=com.docker.compose.project={compose_project}");
-    let output = docker(&["ps", "-aq", "--no-trunc", "--filter", &filter]);
-    let ids = String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    let mut found: Vec<(String, Value)> = ids
-        .iter()
-        .map(|id| {
-            let inspect = inspected(id);
+    let all = inspected_all(&format!("com.docker.compose.project={compose_project}"));
+    let mut found: Vec<(String, Value)> = all
+        .into_iter()
+        .map(|inspect| {
             let label = |key: &str| inspect["Config"]["Labels"][key].as_str().unwrap_or_default().to_owned();
             let name =
                 format!("{}-{}", label("com.docker.compose.service"), label("com.docker.compose.container-number"));

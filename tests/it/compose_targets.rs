@@ -12,7 +12,7 @@ use crate::{
     client::Client,
     compose_projects::{NO_TARGET, SHAPES, containers, made_of},
     project::{Project, Ran},
-    support::docker,
+    support::{docker, inspected, inspected_all},
 };
 
 /// `docker compose` in a folder, as a person types it.
@@ -32,16 +32,20 @@ struct Sweep(Vec<String>);
 
 impl Drop for Sweep {
     fn drop(&mut self) {
-        for name in &self.0 {
-            let filter = format!("label=com.docker.compose.project={name}");
-            for (list, remove) in
-                [(["ps", "-aq"], "rm -f"), (["network", "ls"], "network rm"), (["volume", "ls"], "volume rm")]
-            {
-                let quiet: &[&str] = if list[0] == "ps" { &[] } else { &["-q"] };
-                let listed = docker(&[&list[..], quiet, &["--filter", &filter]].concat());
-                for id in String::from_utf8_lossy(&listed.stdout).split_whitespace() {
-                    docker(&[&remove.split(' ').collect::<Vec<_>>()[..], &[id]].concat());
-                }
+        let label = "com.docker.compose.project";
+        for (list, id, remove) in [
+            (&["ps", "-a"][..], "ID", &["rm", "-f"][..]),
+            (&["network", "ls"], "ID", &["network", "rm"]),
+            (&["volume", "ls"], "Name", &["volume", "rm"]),
+        ] {
+            let (filter, format) = (format!("label={label}"), format!("{{{{.{id}}}}} {{{{.Label \"{label}\"}}}}"));
+            let listed = docker(&[list, &["--filter", &filter, "--format", &format]].concat());
+            let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+            let pairs = listed.lines().filter_map(|line| line.split_once(' '));
+            let found: Vec<&str> =
+                pairs.filter(|(_, name)| self.0.iter().any(|own| own == name)).map(|(id, _)| id).collect();
+            if !found.is_empty() {
+                docker(&[remove, &found].concat());
             }
         }
     }
@@ -49,15 +53,16 @@ impl Drop for Sweep {
 
 /// Containers by target: ids and when they were started.
 fn running(project: &Project) -> BTreeMap<String, (String, String)> {
-    let listed = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("label=mcpmon.project={}", project.name)]);
-    String::from_utf8_lossy(&listed.stdout)
-        .split_whitespace()
-        .map(|id| {
-            let inspect = crate::support::inspected(id);
+    inspected_all(&format!("mcpmon.project={}", project.name))
+        .into_iter()
+        .map(|inspect| {
             let number =
                 inspect["Config"]["Labels"]["com.docker.compose.container-number"].as_str().unwrap_or("-").to_owned();
             let target = inspect["Config"]["Labels"]["mcpmon.target"].as_str().unwrap_or_default().to_owned();
-            (format!("{target} {number}"), (id.to_owned(), inspect["State"]["StartedAt"].to_string()))
+            (
+                format!("{target} {number}"),
+                (inspect["Id"].as_str().expect("an id").to_owned(), inspect["State"]["StartedAt"].to_string()),
+            )
         })
         .collect()
 }
@@ -327,10 +332,7 @@ fn services_are_planned_shown_restarted_and_removed_like_targets() {
     other.write("compose.yaml", STACK);
     other.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
     let second = other.run(&["up", "-d", "--wait"]);
-    let pid = crate::support::inspected(&before["web/db 1"].0)["Config"]["Labels"]["mcpmon.pid"]
-        .as_str()
-        .expect("a pid")
-        .to_owned();
+    let pid = inspected(&before["web/db 1"].0)["Config"]["Labels"]["mcpmon.pid"].as_str().expect("a pid").to_owned();
     assert_eq!(second.code, 1, "{second:?}");
     assert!(said(&second).contains(&format!("pid {pid}")), "{second:?}");
     other.run(&["down"]);
@@ -409,7 +411,7 @@ fn a_client_gets_a_server_of_a_service() {
     let running = running(&project);
     assert!(running.keys().any(|name| name.starts_with("web/db")), "its dependencies are up: {running:?}");
     let server = running.iter().find(|(name, _)| name.starts_with("web/mcp")).expect("the server").1.0.clone();
-    let inspect = crate::support::inspected(&server);
+    let inspect = inspected(&server);
     let networks = &inspect["NetworkSettings"]["Networks"];
     assert!(networks.get(format!("{}_inner", project_name(&project, "web"))).is_some(), "{networks}");
     assert_eq!(inspect["Config"]["Labels"]["mcpmon.role"], "stdio");
@@ -443,7 +445,7 @@ fn the_example_is_what_it_says() {
     project.detached();
     let dev = running(&project);
     assert_eq!(dev.keys().collect::<Vec<_>>(), ["stack/greeter 1", "stack/prepare 1"]);
-    let labels = &crate::support::inspected(&dev["stack/greeter 1"].0)["Config"]["Labels"];
+    let labels = &inspected(&dev["stack/greeter 1"].0)["Config"]["Labels"];
     assert_eq!(labels["team"], "examples");
     let plan = project.run(&["--profile", "ci", "plan"]);
     assert!(plan.out.contains("debug → warn") && plan.out.contains("= stack/prepare"), "{plan:?}");

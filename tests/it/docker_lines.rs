@@ -15,6 +15,7 @@ use std::{
     time::Instant,
 };
 
+use mcpmon::model::labels;
 use serde_json::Value;
 
 use crate::support::{DEADLINE, IMAGE, docker, inspected, lines_of};
@@ -180,16 +181,21 @@ fn own_variables(command: &mut Command) {
 /// A container without what differs from run to run. One of mcpmon's has its labels; no other has any.
 fn tidy(mut container: Value, with: bool) -> Value {
     let id = container["Id"].as_str().expect("an id").to_owned();
-    let labels = container["Config"]["Labels"].as_object_mut().expect("labels");
-    let own: Vec<String> = labels.keys().filter(|key| key.starts_with("mcpmon.")).cloned().collect();
-    let expected = if with {
-        vec!["mcpmon.host", "mcpmon.managed", "mcpmon.pid", "mcpmon.pid-start", "mcpmon.session", "mcpmon.started"]
+    // Not one that `run` made and could not start.
+    let is_created = container["State"]["Status"] == "created" && container["State"]["ExitCode"] == 0;
+    let found = container["Config"]["Labels"].as_object_mut().expect("labels");
+    let own: Vec<String> = found.keys().filter(|key| key.starts_with("mcpmon.")).cloned().collect();
+    let expected: Vec<&str> = if with {
+        // What `create` makes is the user's.
+        let always = [labels::HOST, labels::MANAGED, labels::PID, labels::PID_START];
+        let role = is_created.then_some(labels::ROLE);
+        always.into_iter().chain(role).chain([labels::SESSION, labels::STARTED]).collect()
     } else {
         // What a line itself says of these keys is what mcpmon must not let through.
         own.iter().map(String::as_str).collect()
     };
     assert_eq!(own, expected, "mcpmon's labels");
-    labels.retain(|key, _| !key.starts_with("mcpmon."));
+    found.retain(|key, _| !key.starts_with("mcpmon."));
     if container["Config"]["Hostname"] == id[..12] {
         container["Config"]["Hostname"] = "ID".into();
     }

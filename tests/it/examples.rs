@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     client::Client,
     project::Project,
-    support::{DEADLINE, docker},
+    support::{DEADLINE, docker, until},
 };
 
 /// What stands in the examples for the reader's own path.
@@ -189,16 +189,9 @@ fn run_line(line: &str, image: &str, source: &Path) {
         let output = docker(&[&["ps", "-q", "--no-trunc", "--filter", &label], all].concat());
         String::from_utf8_lossy(&output.stdout).split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    let soon = |what: &str, is_so: &mut dyn FnMut() -> bool| {
-        let since = Instant::now();
-        while !is_so() {
-            assert!(since.elapsed() < DEADLINE, "{line}\nnot within {DEADLINE:?}: {what}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    };
     let answers = |id: &str| docker(&["exec", id, "/mcp-server", "healthz", "3000"]).status.success();
     let mut id = String::new();
-    soon("the server answers", &mut || {
+    until(&format!("{line}: the server answers"), || {
         id = found(&[]).pop().unwrap_or_default();
         !id.is_empty() && answers(&id)
     });
@@ -210,7 +203,7 @@ fn run_line(line: &str, image: &str, source: &Path) {
     if line.contains("/app/src") || line.contains("WATCH=") {
         let started = inspect("{{.State.StartedAt}}");
         fs::write(folder.join("src/greeting.txt"), "Bonjour\n").expect("a file");
-        soon("it is restarted", &mut || inspect("{{.State.StartedAt}}") != started && answers(&id));
+        until(&format!("{line}: it is restarted"), || inspect("{{.State.StartedAt}}") != started && answers(&id));
     }
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(sent.is_ok_and(|sent| sent.success()));

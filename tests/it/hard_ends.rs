@@ -141,7 +141,7 @@ fn a_closed_terminal_ends_the_session_and_leaves_nothing() {
 fn who_slept_for_longer_than_every_limit_goes_on() {
     let (mut project, mut served) = (idle("slept"), greeting("slept-run", ""));
     for project in [&mut project, &mut served] {
-        project.environment("MCPMON_DOCKER_TIMEOUT", "1s");
+        project.environment("MCPMON_DOCKER_TIMEOUT", "3s");
     }
     let mut up = project.settled();
     let mut client = Client::of_target(&served, "api");

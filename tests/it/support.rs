@@ -186,6 +186,19 @@ pub(crate) fn inspected(id: &str) -> serde_json::Value {
     found.pop().expect("one container")
 }
 
+/// What `docker inspect` says about all containers with that label, also stopped ones. One that is made anew or removed at
+/// that very moment is left out.
+pub(crate) fn inspected_all(label: &str) -> Vec<serde_json::Value> {
+    let listed = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("label={label}")]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let ids: Vec<&str> = listed.split_whitespace().collect();
+    if ids.is_empty() {
+        return Vec::new();
+    }
+    let output = docker(&[&["container", "inspect"], &ids[..]].concat());
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 /// The lines of an output as they come, read by a thread of their own: whoever waits for one can say how long.
 pub(crate) fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, lines) = channel();
@@ -207,8 +220,11 @@ pub(crate) fn lines_of(input: impl Read + Send + 'static) -> Receiver<String> {
 #[track_caller]
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
+    // Each look may take a docker CLI, which costs 20 ms of processor time: soon at first, then less often.
+    let mut wait = Duration::from_millis(10);
     while !so() {
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(wait);
+        wait = (wait * 2).min(Duration::from_millis(160));
     }
 }
