@@ -263,14 +263,20 @@ impl<L: Launcher> Drive<L> {
                     self.starting = false;
                     resident::give_back();
                 }
-                // Where many calls are under way, others have better use for a core.
-                if self.session.is_one_at_a_time() && self.awake.stays(now) {
+                // Where many calls are under way, or a long line is, others have better use for a core.
+                if self.session.is_one_at_a_time() && !self.is_in_the_middle() && self.awake.stays(now) {
                     // What came meanwhile is looked for, by the runtime, without a wait.
                     cx.waker().wake_by_ref();
                 }
                 return Poll::Pending;
             }
         }
+    }
+
+    /// A line has begun to come and has not ended, or is not written whole.
+    fn is_in_the_middle(&self) -> bool {
+        let is_at_rest = |server: &Remote| server.lines.is_empty() && server.queue.is_empty();
+        !(self.lines.is_empty() && self.to_client.is_empty() && self.servers.values().all(is_at_rest))
     }
 
     /// True when the session's deadline is over, and was told so.

@@ -100,6 +100,11 @@ impl Lines {
         &mut self.kept
     }
 
+    /// Nothing has come that was not handed out.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     /// Adds what came in a piece of its own.
     pub fn push(&mut self, piece: &[u8]) {
         self.kept.extend_from_slice(piece);

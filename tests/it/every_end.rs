@@ -378,7 +378,7 @@ fn a_stop_ends_daemons_too() {
 }
 
 #[test]
-fn an_engine_that_is_killed_and_started_again_has_nothing_of_a_killed_session() {
+fn a_session_outlives_its_engine_and_a_killed_one_leaves_nothing_on_it() {
     let mut engine = SecondEngine::new();
     let config = format!(
         "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n"
@@ -390,13 +390,15 @@ fn an_engine_that_is_killed_and_started_again_has_nothing_of_a_killed_session() 
     let first = running(&engine);
     assert_eq!(first.lines().count(), 1);
 
-    // A session outlives its engine: what the engine's death ended is started again.
-    engine.kill();
-    up.wait("engine_lost", "");
-    engine.start();
-    up.wait("engine_back", "");
-    up.wait("ready", "api");
-    assert_eq!(running(&engine), first);
+    // What the engine's end or death ended is started again.
+    for end in [SecondEngine::stop, SecondEngine::kill] {
+        end(&mut engine);
+        up.wait("engine_lost", "");
+        engine.start();
+        up.wait("engine_back", "");
+        up.wait("ready", "api");
+        assert_eq!(running(&engine), first);
+    }
 
     // And so does a watchdog.
     let watchdog = watchdog_of(up.pid()).expect("a watchdog");

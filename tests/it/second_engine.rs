@@ -70,6 +70,14 @@ impl SecondEngine {
         }
     }
 
+    /// Asks it to end: it stops its containers first.
+    pub(crate) fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            kill(process.id(), "TERM");
+            let _ = process.wait();
+        }
+    }
+
     /// Kills it, its containerd and the containers' keepers, as a machine that goes down does.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
