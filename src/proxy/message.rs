@@ -22,6 +22,10 @@ pub enum Id {
     Text(Box<str>),
 }
 
+/// What is known of messages by their id: each is put in and taken out once, on the way of every call, so the hash is a
+/// quick one. It is seeded, and who could choose ids for a bad one is the session's own client.
+pub type ById<T> = std::collections::HashMap<Id, T, foldhash::fast::RandomState>;
+
 impl std::fmt::Display for Id {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 //! What is known of the client: what it has asked and not got, what it was asked, and what a new server has to be told.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::ServerId;
 use crate::proxy::{
     frame::Frame,
     lists::Capability,
-    message::{Id, Raw, read},
+    message::{ById, Id, Raw, read},
 };
 
 /// How many cancelled requests and questions of servers that are gone are remembered: an answer to them may still come.
@@ -18,11 +18,11 @@ const REMEMBERED: usize = 1000;
 #[derive(Debug, Default)]
 pub(super) struct Client {
     /// What it has asked and not got an answer to.
-    pub(super) requests: HashMap<Id, Pending>,
+    pub(super) requests: ById<Pending>,
     /// Those of them that it has cancelled, oldest first.
     cancelled: VecDeque<Id>,
     /// What servers have asked it, by the id that it knows.
-    pub(super) asked: HashMap<Id, Asked>,
+    pub(super) asked: ById<Asked>,
     /// Those of them whose server is gone, oldest first.
     gone: VecDeque<Id>,
     /// The legacy era's handshake.
@@ -34,7 +34,7 @@ pub(super) struct Client {
     /// `resources/subscribe`, by URI, in the order they were accepted.
     pub(super) subscriptions: Vec<(String, Frame)>,
     /// `subscriptions/listen` requests that are open.
-    pub(super) listens: HashMap<Id, Listen>,
+    pub(super) listens: ById<Listen>,
 }
 
 /// A request without an answer.

@@ -1,12 +1,12 @@
 //! One server as the session sees it.
 
-use std::{collections::HashMap, time::Instant};
+use std::time::Instant;
 
 use super::client::Declared;
 use crate::proxy::{
     frame::Frame,
     lists::{Kind, Lists},
-    message::Id,
+    message::ById,
 };
 
 /// A server that was asked for and has not ended.
@@ -15,7 +15,7 @@ pub(super) struct Instance {
     pub(super) phase: Phase,
     pub(super) purpose: Purpose,
     /// mcpmon's own requests that it has not answered.
-    pub(super) own: HashMap<Id, Own>,
+    pub(super) own: ById<Own>,
     pub(super) lists: Lists,
     /// Lists of it that are being read.
     pub(super) reading: usize,
@@ -97,7 +97,7 @@ impl Instance {
         Self {
             phase,
             purpose,
-            own: HashMap::new(),
+            own: ById::default(),
             lists: Lists::default(),
             reading: 0,
             heard: false,
