@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::{
     config::value::duration,
     error::{Error, Result},
+    model::target::Bind,
 };
 
 /// A compose project, resolved.
@@ -131,6 +132,15 @@ pub struct Mount {
     pub source: String,
     /// Where in the container.
     pub target: String,
+    /// The container can't write it.
+    pub read_only: bool,
+}
+
+impl Mount {
+    /// What of the host it mounts, if that is what it does.
+    pub fn bind(&self) -> Option<Bind> {
+        (self.kind == "bind").then(|| Bind { path: self.source.clone().into(), read_only: self.read_only })
+    }
 }
 
 /// A published port.

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    config::{ComposeConfig, Parts, Service},
+    config::{ComposeConfig, Mount, Parts, Service},
     develop::watch_rules,
 };
 use crate::model::{
@@ -19,7 +19,7 @@ use crate::model::{
     secret::{Secrets, looks_secret},
     service::{ComposeProject, ServiceTarget},
     settings::WatchRule,
-    target::{Build, Condition},
+    target::{Bind, Build, Condition},
 };
 
 /// What a container does not consist of: an edit of these alone leaves it as it is.
@@ -69,8 +69,7 @@ fn service(
             args: BTreeMap::new(),
         })
     });
-    let binds: Vec<PathBuf> =
-        parts.volumes.iter().filter(|mount| mount.kind == "bind").map(|mount| PathBuf::from(&mount.source)).collect();
+    let binds: Vec<Bind> = parts.volumes.iter().filter_map(Mount::bind).collect();
     let networks = parts.networks.keys().filter_map(|network| said.networks.get(network));
     let shared: BTreeSet<String> = ["network_mode", "ipc", "pid"]
         .iter()
@@ -205,7 +204,7 @@ fn part_named_paths(project: &mut Project) {
         let of_build = service.build.iter().map(|build| build.context.as_path());
         let of_rules = rules.iter().map(|rule| rule.path.as_path());
         of_build
-            .chain(service.binds.iter().map(PathBuf::as_path))
+            .chain(service.binds.iter().map(|bind| bind.path.as_path()))
             .chain(of_rules)
             .any(|own| path.starts_with(own) || own.starts_with(path))
     };
@@ -263,7 +262,7 @@ mod tests {
                            "job": {"condition": "service_completed_successfully"},
                            "off": {"condition": "service_started", "required": false}},
             "develop": {"watch": [{"path": "/c/lock", "action": "rebuild"}, {"path": "/c/s", "action": "sync+restart", "target": "/s", "exec": {"command": ["x", "y"]}}]},
-            "volumes": [{"type": "bind", "source": "/data"}, {"type": "volume", "source": "v"}], "scale": 2},
+            "volumes": [{"type": "bind", "source": "/data"}, {"type": "bind", "source": "/ro", "read_only": true}, {"type": "volume", "source": "v"}], "scale": 2},
         "db": {"image": "db", "healthcheck": {"test": ["CMD", "x"]}, "restart": "always"},
         "job": {"image": "job", "network_mode": "service:db"}}}"#;
 
@@ -274,7 +273,8 @@ mod tests {
         let api = &project.targets["web/api"];
         let TargetKind::Service(service) = &api.kind else { panic!("{api:?}") };
         assert_eq!((service.image.as_str(), service.replicas, service.builds), ("p-api", 2, true));
-        assert_eq!(service.binds, [PathBuf::from("/data")]);
+        let bind = |path: &str, read_only| Bind { path: path.into(), read_only };
+        assert_eq!(service.binds, [bind("/data", false), bind("/ro", true)]);
         assert_eq!(service.spec["environment"]["A"], "a$b");
         assert_eq!(service.whole["environment"]["A"], "a$$b");
         assert!(service.secrets.are_in("x hunter22"));

@@ -1,8 +1,8 @@
 //! What may stand where: a small tree made from the file's JSON schema, so that the file's types are
 //! the only place that says it. It serves the check of files and the reading of variables and flags.
 //!
-//! It reads the schema that is checked in, which a test keeps equal to the types: to make it from them takes a third of what
-//! `mcpmon docker run` takes to its first call.
+//! It reads the schema that is checked in, which a test keeps equal to the types: that is about half the work of making it
+//! from them, at each start.
 
 use std::{collections::BTreeMap, sync::OnceLock};
 

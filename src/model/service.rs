@@ -4,14 +4,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use serde_json::{Map, Value};
 
-use super::{secret::Secrets, target::Build};
+use super::{
+    secret::Secrets,
+    target::{Bind, Build},
+};
 
 /// compose's label for the project's name.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -44,7 +46,7 @@ pub struct ServiceTarget {
     /// The image is built each time.
     pub always_build: bool,
     /// Folders and files of the host that are mounted.
-    pub binds: Vec<PathBuf>,
+    pub binds: Vec<Bind>,
     /// Networks, by their name on the engine.
     pub networks: BTreeSet<String>,
     /// How many containers it has.

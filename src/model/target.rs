@@ -1,11 +1,7 @@
 //! A project and its targets, as asked for: what the plan compares with what the engine has.
 //! It must not know where a value came from; that is the config's business.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
@@ -79,18 +75,27 @@ pub enum TargetKind {
     Process(Vec<String>),
 }
 
+/// A folder or file of the host that a container mounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// On the host.
+    pub path: PathBuf,
+    /// The container can't write it.
+    pub read_only: bool,
+}
+
 impl TargetKind {
-    /// Folders and files of the host that its containers mount.
-    pub fn binds(&self) -> Vec<&Path> {
+    /// What of the host its containers mount.
+    pub fn binds(&self) -> Vec<Bind> {
         match self {
             Self::Run(run) => {
                 let binds = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
-                    MountSource::Bind { path, .. } => Some(path.as_path()),
+                    MountSource::Bind { path, .. } => Some(Bind { path: path.clone(), read_only: mount.read_only }),
                     MountSource::Volume(_) | MountSource::Anonymous => None,
                 });
                 binds.collect()
             }
-            Self::Service(service) => service.binds.iter().map(PathBuf::as_path).collect(),
+            Self::Service(service) => service.binds.clone(),
             Self::Compose(_) | Self::Process(_) => Vec::new(),
         }
     }

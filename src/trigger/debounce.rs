@@ -125,7 +125,7 @@ impl Trigger {
         let pending = state.pending.get_or_insert_with(|| Pending {
             action,
             first_path: path.map(Path::to_path_buf),
-            is_writable: path.is_some_and(|path| target.writable.iter().any(|folder| path.starts_with(folder))),
+            is_writable: path.is_some_and(|path| target.may_write(path)),
             paths: HashSet::new(),
             first: now,
             last: now,

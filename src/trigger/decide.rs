@@ -9,7 +9,7 @@ use super::{
     noise::is_noise,
     rules::{Origin, Root},
 };
-use crate::model::settings::WatchAction;
+use crate::model::{settings::WatchAction, target::Bind};
 
 impl Rules {
     /// The targets a change concerns, and what it does to each.
@@ -108,7 +108,7 @@ impl TargetRules {
 
     fn action_by_place(&self, path: &Path, ignores: &Ignores) -> WatchAction {
         let depth = |root: &Path| root.components().count();
-        let bind = self.binds.iter().filter(|bind| path.starts_with(bind)).map(|bind| depth(bind)).max();
+        let bind = self.nearest_bind(path).map(|bind| depth(&bind.path));
         let context = self.build.as_ref().and_then(|context| {
             if context.files.iter().any(|file| file == path) {
                 return Some(usize::MAX);
@@ -118,6 +118,16 @@ impl TargetRules {
         });
         // `None` is less than any depth; on a tie the bind mount wins.
         if context > bind { WatchAction::Rebuild } else { WatchAction::Restart }
+    }
+
+    /// Whether the target's own server can have changed this.
+    pub(super) fn may_write(&self, path: &Path) -> bool {
+        self.nearest_bind(path).is_some_and(|bind| !bind.read_only)
+    }
+
+    fn nearest_bind(&self, path: &Path) -> Option<&Bind> {
+        let around = self.binds.iter().filter(|bind| path.starts_with(&bind.path));
+        around.max_by_key(|bind| bind.path.components().count())
     }
 
     fn wants_folder(&self, folder: &Path, ignores: &Ignores) -> bool {

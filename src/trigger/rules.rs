@@ -16,8 +16,7 @@ use super::{
 use crate::model::{
     Project, Settings, Target, TargetKind,
     settings::{WatchAction, WatchRule},
-    spec::MountSource,
-    target::Build,
+    target::{Bind, Build},
 };
 
 /// What is watched for a whole project.
@@ -47,9 +46,7 @@ pub struct TargetRules {
     /// What is watched besides.
     pub(super) roots: Vec<Root>,
     /// Bind mounts: a change under one needs no rebuild.
-    pub(super) binds: Vec<PathBuf>,
-    /// Those of them that the server may write into.
-    pub(super) writable: Vec<PathBuf>,
+    pub(super) binds: Vec<Bind>,
     /// The build context, if there is one.
     pub(super) build: Option<Context>,
     /// `watch.ignore`.
@@ -187,27 +184,18 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
     let watch = &target.watch;
     let honours = |name: &str| watch.ignore_files.iter().any(|file| file == name);
     let mut warnings = Vec::new();
-    let (mounts, build): (Vec<(PathBuf, bool)>, _) = match &target.kind {
-        TargetKind::Run(run) => {
-            let binds = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
-                MountSource::Bind { path, .. } => Some((tidy(path), mount.read_only)),
-                MountSource::Volume(_) | MountSource::Anonymous => None,
-            });
-            (binds.collect(), run.build.as_ref())
-        }
-        // Which of them are read-only is not kept.
-        TargetKind::Service(service) => {
-            (service.binds.iter().map(|path| (tidy(path), false)).collect(), service.build.as_ref())
-        }
-        TargetKind::Compose(_) | TargetKind::Process(_) => (Vec::new(), None),
+    let binds: Vec<Bind> =
+        target.kind.binds().into_iter().map(|bind| Bind { path: tidy(&bind.path), ..bind }).collect();
+    let build = match &target.kind {
+        TargetKind::Run(run) => run.build.as_ref(),
+        TargetKind::Service(service) => service.build.as_ref(),
+        TargetKind::Compose(_) | TargetKind::Process(_) => None,
     };
     let build = build.map(|build| context(build, honours(".dockerignore")));
-    let writable = mounts.iter().filter(|(_, read_only)| !read_only).map(|(path, _)| path.clone()).collect();
-    let binds: Vec<PathBuf> = mounts.into_iter().map(|(path, _)| path).collect();
 
     let mut wanted: Vec<Root> = Vec::new();
     if watch.auto {
-        wanted.extend(binds.iter().map(|path| Root::new(path.clone(), Origin::Bind)));
+        wanted.extend(binds.iter().map(|bind| Root::new(bind.path.clone(), Origin::Bind)));
         if let Some(context) = &build {
             wanted.push(Root::new(context.path.clone(), Origin::Context));
             let files = context.files.iter();
@@ -254,7 +242,6 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
         explicit,
         roots,
         binds,
-        writable,
         build,
         ignore: compile_ignore(&project.folder, watch.ignore.as_slice(), &target.name, &mut warnings),
         extensions: watch.extensions.iter().map(|suffix| suffix.trim_start_matches('.').to_string()).collect(),

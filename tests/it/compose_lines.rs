@@ -16,7 +16,7 @@ use std::{
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
     project::{EngineLog, OWN_LABEL, Project},
-    support::{DEADLINE, docker, until},
+    support::{DEADLINE, docker, in_the_same_place, until},
 };
 
 /// A compose project of its own, in a folder of the test's project.
@@ -45,12 +45,7 @@ impl Place {
         if !with {
             let mut plain = Command::new(words[0]);
             plain.args(&words[1..]);
-            for (key, value) in command.get_envs() {
-                match value {
-                    Some(value) => plain.env(key, value),
-                    None => plain.env_remove(key),
-                };
-            }
+            in_the_same_place(&command, &mut plain);
             command = plain;
         }
         command.env("COMPOSE_PROJECT_NAME", &self.name).env("MCPMON_DELAY", "20").env("NO_COLOR", "1");

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     client::Client,
     project::Project,
-    support::{DEADLINE, docker, until},
+    support::{DEADLINE, docker, in_the_same_place, until},
 };
 
 /// What stands in the examples for the reader's own path.
@@ -174,13 +174,8 @@ fn run_line(line: &str, image: &str, source: &Path) {
     let binary = Path::new(env!("CARGO_BIN_EXE_mcpmon")).parent().expect("a folder");
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("sh");
+    in_the_same_place(&mcpmon, &mut shell);
     shell.args(["-c", &format!("exec env {}", own(line))]).current_dir(&folder);
-    for (key, value) in mcpmon.get_envs() {
-        match value {
-            Some(value) => shell.env(key, value),
-            None => shell.env_remove(key),
-        };
-    }
     shell.env("PATH", path).env("COMPOSE_PROJECT_NAME", project.name.to_lowercase());
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = shell.spawn().expect("sh runs");

@@ -16,7 +16,7 @@ use crate::{
     client::Client,
     project::{Project, Up, kill, processes_in, watchdog_of},
     stdio::{greeting, server},
-    support::{IMAGE, docker, until},
+    support::{IMAGE, docker, in_the_same_place, until},
 };
 
 const IDLE: &str = "pull_policy = \"never\"\ncommand = [\"idle\"]\nnetworks = [\"inner\"]\n";
@@ -77,7 +77,8 @@ impl Memory {
     fn within(&self, command: &Command) -> Command {
         let mut inner = Command::new("sh");
         inner.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(self.0.join("cgroup.procs"));
-        same(command, &mut inner);
+        inner.arg(command.get_program()).args(command.get_args());
+        in_the_same_place(command, &mut inner);
         inner
     }
 }
@@ -86,18 +87,6 @@ impl Drop for Memory {
     fn drop(&mut self) {
         // Not before its last process is gone.
         let _ = fs::remove_dir(&self.0);
-    }
-}
-
-/// Gives a command that runs another one its words, folder and environment.
-fn same(command: &Command, outer: &mut Command) {
-    outer.arg(command.get_program()).args(command.get_args());
-    outer.current_dir(command.get_current_dir().expect("a folder"));
-    for (key, value) in command.get_envs() {
-        match value {
-            Some(value) => outer.env(key, value),
-            None => outer.env_remove(key),
-        };
     }
 }
 
@@ -121,10 +110,8 @@ fn a_closed_terminal_ends_the_session_and_leaves_nothing() {
     let up = project.command(&["up"]);
     let mut terminal = Command::new("script");
     let line = format!("exec '{}' up", up.get_program().display());
-    terminal.args(["-qfec", &line, "/dev/null"]).current_dir(project.path(""));
-    for (key, value) in up.get_envs().filter_map(|(key, value)| Some((key, value?))) {
-        terminal.env(key, value);
-    }
+    terminal.args(["-qfec", &line, "/dev/null"]);
+    in_the_same_place(&up, &mut terminal);
     let mut terminal = terminal.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("script starts");
     let container = format!("name=^/{}$", project.container("api"));
     until("it runs", || !docker(&["ps", "-q", "--filter", &container]).stdout.is_empty());
@@ -155,6 +142,7 @@ fn who_slept_for_longer_than_every_limit_goes_on() {
     let call = client.begin("greet", &json!({}));
     let cleanup = project.run(&["cleanup", "--dry-run"]);
     assert!(![&project, &served].iter().any(|one| cleanup.out.contains(&one.name)), "{cleanup:?}");
+    // Nothing is waited for: that time passes is what is tried.
     thread::sleep(Duration::from_secs(4));
     assert_eq!((project.id("api"), server(&served)), (id, before), "nobody took what is theirs");
     for pid in [up.pid(), client.pid()] {
@@ -178,7 +166,8 @@ fn without_leases(options: &str, command: &Command) -> Command {
     let script = format!("{}exec \"$@\"", mounts.collect::<String>());
     let mut outer = Command::new("unshare");
     outer.args(["--mount", "sh", "-c", &script, "sh"]);
-    same(command, &mut outer);
+    outer.arg(command.get_program()).args(command.get_args());
+    in_the_same_place(command, &mut outer);
     outer
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::support::{DEADLINE, lines_of};
+use crate::support::{DEADLINE, in_the_same_place, lines_of};
 
 /// What runs Python programs with the packages of `requirements.txt`.
 pub(crate) fn interpreter() -> PathBuf {
@@ -46,15 +46,7 @@ impl PythonClient {
         let mut command = Command::new(interpreter());
         command.args([concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client.py"), mode]);
         command.arg(server.get_program()).args(server.get_args());
-        if let Some(folder) = server.get_current_dir() {
-            command.current_dir(folder);
-        }
-        for (key, value) in server.get_envs() {
-            match value {
-                Some(value) => command.env(key, value),
-                None => command.env_remove(key),
-            };
-        }
+        in_the_same_place(server, &mut command);
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -15,7 +15,7 @@ use mcpmon::{
 
 use crate::{
     project::Project,
-    support::{DEADLINE, docker},
+    support::{DEADLINE, docker, in_the_same_place},
 };
 
 const README: &str = include_str!("../../README.md");
@@ -49,14 +49,7 @@ fn its_commands_run_as_they_are_written() {
     let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
     let mut shell = Command::new("timeout");
     shell.args([&(3 * DEADLINE.as_secs()).to_string(), "sh", "-eux", "-c", &script]).env("PATH", path);
-    let mcpmon = project.command(&[]);
-    shell.current_dir(mcpmon.get_current_dir().expect("the project's folder"));
-    for (key, value) in mcpmon.get_envs() {
-        match value {
-            Some(value) => shell.env(key, value),
-            None => shell.env_remove(key),
-        };
-    }
+    in_the_same_place(&project.command(&[]), &mut shell);
     let ran = shell.output().expect("sh runs");
     let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{}\n{out}\n{err}", ran.status);

@@ -178,6 +178,19 @@ pub(crate) fn docker(arguments: &[&str]) -> Output {
     Command::new("docker").args(arguments).output().expect("the docker CLI runs")
 }
 
+/// Gives a command another one's folder and environment.
+pub(crate) fn in_the_same_place(as_in: &Command, command: &mut Command) {
+    if let Some(folder) = as_in.get_current_dir() {
+        command.current_dir(folder);
+    }
+    for (key, value) in as_in.get_envs() {
+        match value {
+            Some(value) => command.env(key, value),
+            None => command.env_remove(key),
+        };
+    }
+}
+
 /// What `docker inspect` says about a container.
 pub(crate) fn inspected(id: &str) -> serde_json::Value {
     let output = docker(&["inspect", id]);

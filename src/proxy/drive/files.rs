@@ -234,8 +234,8 @@ impl Files {
     /// make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self) -> Option<String> {
         let target = self.settings.project.targets.get(&self.target)?;
-        let missing = target.kind.binds().into_iter().find(|path| !path.exists());
-        missing.map(|path| self.shown(path))
+        let missing = target.kind.binds().into_iter().map(|bind| bind.path).find(|path| !path.exists());
+        missing.map(|path| self.shown(&path))
     }
 
     fn warn(&mut self, message: String) {

@@ -103,8 +103,17 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A folder of the target that is gone just now (a branch switch, a rename): a new container would have the
     /// engine make an empty one in its place. What comes back is a change of its own.
     fn missing_source(&self, target: &str) -> Option<String> {
-        let missing = self.settings.project.targets.get(target)?.kind.binds().into_iter().find(|path| !path.exists());
-        missing.map(|path| self.shown(path))
+        let missing = self
+            .settings
+            .project
+            .targets
+            .get(target)?
+            .kind
+            .binds()
+            .into_iter()
+            .map(|bind| bind.path)
+            .find(|path| !path.exists());
+        missing.map(|path| self.shown(&path))
     }
 
     /// Begins the reloads that are due.

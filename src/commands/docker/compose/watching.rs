@@ -12,6 +12,7 @@ use tokio::time::sleep_until;
 use super::project::Project;
 use crate::{
     compose::{
+        self,
         config::{ComposeConfig, Service},
         develop::{unknown_actions, watch_rules},
     },
@@ -19,7 +20,7 @@ use crate::{
     model::{
         Settings, Target, TargetKind,
         spec::{Mount, MountSource},
-        target::Build,
+        target::{Bind, Build},
     },
     sync::{SyncRule, rules},
     trigger::{Inputs, Reload, Rules, Trigger},
@@ -187,10 +188,10 @@ fn target(
     target.watch.rules.extend(watch_rules(&service.parts.develop.watch));
     if let TargetKind::Run(run) = &mut target.kind {
         run.spec.volumes = mounted(service, config)
-            .map(|path| Mount {
-                source: MountSource::Bind { path, create: false },
+            .map(|bind| Mount {
+                source: MountSource::Bind { path: bind.path, create: false },
                 target: String::new(),
-                read_only: false,
+                read_only: bind.read_only,
                 propagation: None,
                 selinux: None,
                 nocopy: false,
@@ -218,15 +219,15 @@ pub(super) fn sync_rules(project: &Project, name: &str) -> Vec<SyncRule> {
     rules(&project.found.directory, &target.watch, build, &project.settings.session.own_files())
 }
 
-/// Paths of the host that a service has mounted: binds, and the files of its secrets and configs.
-fn mounted<'a>(service: &'a Service, config: &'a ComposeConfig) -> impl Iterator<Item = PathBuf> + 'a {
-    let binds = service.parts.volumes.iter().filter(|mount| mount.kind == "bind");
+/// What of the host a service has mounted: binds, and the files of its secrets and configs.
+fn mounted<'a>(service: &'a Service, config: &'a ComposeConfig) -> impl Iterator<Item = Bind> + 'a {
+    let binds = service.parts.volumes.iter().filter_map(compose::config::Mount::bind);
     let named = |all: &'a BTreeMap<String, serde_json::Value>, name: &str| {
         all.get(name).and_then(|value| value["file"].as_str()).map(PathBuf::from)
     };
     let secrets = service.parts.secrets.iter().filter_map(move |one| named(&config.secrets, &one.source));
     let configs = service.parts.configs.iter().filter_map(move |one| named(&config.configs, &one.source));
-    binds.map(|mount| mount.source.clone().into()).chain(secrets).chain(configs)
+    binds.chain(secrets.chain(configs).map(|path| Bind { path, read_only: true }))
 }
 
 /// Which of the paths that are named (`MCPMON_WATCH`) concern which service: those that have something of it in their
@@ -242,7 +243,8 @@ fn by_service(
         let concerned = |service: &Service| {
             let build = service.parts.build.as_ref().map(|build| PathBuf::from(&build.context));
             let rules = service.parts.develop.watch.iter().map(|rule| rule.path.clone());
-            mounted(service, config).chain(build).chain(rules).any(|other| other.is_absolute() && touches(&other))
+            let mounted = mounted(service, config).map(|bind| bind.path);
+            mounted.chain(build).chain(rules).any(|other| other.is_absolute() && touches(&other))
         };
         let mut services: Vec<&String> =
             config.services.iter().filter(|(_, service)| concerned(service)).map(|(name, _)| name).collect();
