@@ -11,6 +11,7 @@
 //! | [`develop`] | `develop.watch` as mcpmon's watch rules | yes |
 //! | [`expand`] | a compose target to one target per service | yes |
 //! | [`settings`] | settings with their compose targets taken apart | no |
+//! | [`plugin`] | where docker's compose plugin lies | no |
 //! | [`cli`] | the compose command itself: found, run, its errors in its own words | no |
 
 pub mod cli;
@@ -21,4 +22,5 @@ pub mod expand;
 pub mod generated;
 pub mod invocation;
 pub mod mentions;
+pub mod plugin;
 pub mod settings;

@@ -1,5 +1,5 @@
-//! The compose command: `docker compose`, or a `docker-compose` 2 where docker has no such plugin. Runs it, and tells
-//! its errors in its own words. It must not know what any command does.
+//! The compose command: docker's compose plugin, `docker compose` where only the CLI knows it, or a `docker-compose` 2 where
+//! docker has no such plugin. Runs it, and tells its errors in its own words. It must not know what any command does.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::{config::ComposeConfig, invocation::Invocation};
+use super::{config::ComposeConfig, invocation::Invocation, plugin};
 use crate::{
     engine::cli::{self, Ended},
     error::{Error, Result},
@@ -28,6 +28,8 @@ const GET: &str = "compose 2 is a plugin of the docker CLI: your system's packag
 pub struct ComposeCli {
     environment: Arc<BTreeMap<String, String>>,
     folder: PathBuf,
+    /// The plugin, where it can be run without the CLI in front.
+    plugin: Arc<OnceLock<Option<PathBuf>>>,
     /// Docker has no compose plugin, but there is this program.
     standalone: Arc<OnceLock<PathBuf>>,
 }
@@ -47,7 +49,8 @@ impl ComposeCli {
         let mut environment = environment.clone();
         environment.retain(|name, _| !name.starts_with("MCPMON_"));
         environment.entry("BUILDKIT_PROGRESS".to_owned()).or_insert_with(|| "plain".to_owned());
-        Self { environment: Arc::new(environment), folder: folder.to_owned(), standalone: Arc::default() }
+        let (plugin, standalone) = Default::default();
+        Self { environment: Arc::new(environment), folder: folder.to_owned(), plugin, standalone }
     }
 
     /// The environment it runs in.
@@ -123,28 +126,44 @@ impl ComposeCli {
     /// # Errors
     /// There is no such program.
     pub fn command(&self, argv: &[OsString]) -> Result<Command> {
-        let is_plugin = argv.first().is_some_and(|program| program == "docker");
-        let (program, rest) = match (self.standalone.get(), argv) {
-            // `docker compose …` becomes `docker-compose …`.
-            (Some(program), [_, compose, rest @ ..]) if is_plugin && compose == "compose" => (program.clone(), rest),
-            (_, [program, rest @ ..]) => (self.find(Path::new(program)).ok_or_else(no_docker)?, rest),
-            (_, []) => return Err(no_docker()),
+        let mut command = match argv {
+            // `docker compose …`, nothing of docker's own said.
+            [docker, compose, rest @ ..] if docker == "docker" && compose == "compose" => self.compose(rest)?,
+            [program, rest @ ..] => {
+                let mut command = Command::new(self.find(Path::new(program)).ok_or_else(no_docker)?);
+                command.args(rest).env_clear().envs(&*self.environment);
+                command
+            }
+            [] => return Err(no_docker()),
         };
-        let mut command = Command::new(program);
-        command.args(rest).env_clear().envs(&*self.environment).current_dir(&self.folder);
+        command.current_dir(&self.folder);
         // A watchdog ends what its session had at work.
         mark::put(command.as_std_mut(), mark::Kind::Tool);
         Ok(command)
+    }
+
+    /// Compose with these words.
+    fn compose(&self, words: &[OsString]) -> Result<Command> {
+        let with = |program: &Path, first: &[&str], more: Option<(&str, &Path)>| {
+            let mut command = Command::new(program);
+            command.args(first).args(words).env_clear().envs(&*self.environment).envs(more);
+            command
+        };
+        if let Some(program) = self.standalone.get() {
+            return Ok(with(program, &[], None));
+        }
+        let docker = self.find(Path::new("docker")).ok_or_else(no_docker)?;
+        Ok(match self.plugin.get_or_init(|| plugin::find(&docker, &self.environment)) {
+            Some(plugin) => with(plugin, &["compose"], Some((plugin::TYPED, &docker))),
+            None => with(&docker, &["compose"], None),
+        })
     }
 
     fn find(&self, program: &Path) -> Option<PathBuf> {
         if program.components().count() > 1 {
             return Some(program.to_owned());
         }
-        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
-        let is_executable =
-            |file: &PathBuf| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok();
-        std::env::split_paths(path).map(|folder| folder.join(program)).find(is_executable)
+        cli::find(program, &self.environment)
     }
 
     /// A `docker-compose` of version 2.

@@ -40,15 +40,12 @@ impl DockerCli {
     }
 
     fn program(&self) -> EngineResult<PathBuf> {
-        let path = self.environment.get("PATH").map(String::as_str).unwrap_or_default();
-        std::env::split_paths(path).map(|folder| folder.join("docker")).find(|file| is_executable(file)).ok_or_else(
-            || EngineError::Command {
-                message: "the docker command is not on PATH; builds and pulls need it: \
-                          https://docs.docker.com/engine/install/ or your system's package (docker-cli, docker.io)"
-                    .to_owned(),
-                output: Vec::new(),
-            },
-        )
+        find("docker", &self.environment).ok_or_else(|| EngineError::Command {
+            message: "the docker command is not on PATH; builds and pulls need it: \
+                      https://docs.docker.com/engine/install/ or your system's package (docker-cli, docker.io)"
+                .to_owned(),
+            output: Vec::new(),
+        })
     }
 
     /// Runs it to its end; dropped before, it takes its children with it.
@@ -275,7 +272,14 @@ fn says_not_found(line: &str) -> bool {
     WORDS.iter().any(|words| line.contains(words)) || line.contains("request canceled") || line.contains("tls: ")
 }
 
-fn is_executable(file: &Path) -> bool {
+/// Where a program is on `PATH`.
+pub fn find(program: impl AsRef<Path>, environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
+    std::env::split_paths(path).map(|folder| folder.join(&program)).find(|file| is_executable(file))
+}
+
+/// Whether a file is there that may be run.
+pub fn is_executable(file: &Path) -> bool {
     file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok()
 }
 

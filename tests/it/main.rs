@@ -5,6 +5,7 @@ mod chaos;
 mod cleanup;
 mod client;
 mod compose_lines;
+mod compose_plugin;
 mod compose_projects;
 mod compose_targets;
 mod config_example;
