@@ -19,7 +19,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use uuid::Uuid;
 
 use super::{
@@ -122,7 +125,7 @@ impl Guard {
         let first = guard.0.start();
         tokio::spawn(Arc::clone(&guard.0).keep_one(first));
         // What dead sessions of this user left; nobody waits for it.
-        tokio::spawn(sweep());
+        tokio::spawn(sweep_aside());
         guard
     }
 
@@ -257,15 +260,34 @@ impl Inner {
 /// Ends and removes what dead sessions left on this machine without a watchdog's doing: servers and docker commands,
 /// leases, and passing files.
 pub async fn sweep() {
-    let look = || {
-        let known = super::known();
-        leases::sweep(|lease| known.is_dead(&lease.labels()));
-        private_folder::sweep(&known.here, &*known.processes);
-        let dead = |mark: &String| mark::of_dead(mark, &known.here, &*known.processes);
-        let lives = |session: &Uuid| known.leases.iter().any(|lease| lease.session == *session);
-        kin::marks().iter().filter_map(dead).filter(|(_, session)| !lives(session)).map(|(mark, _)| mark).collect()
-    };
-    let dead: BTreeSet<String> = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+    end_marked(tokio::task::spawn_blocking(look).await.unwrap_or_default()).await;
+}
+
+/// The same on a thread that has the processors only when nobody else wants them: a session begins at this very moment,
+/// and what it starts is waited for.
+async fn sweep_aside() {
+    let (sender, dead) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("sweep".to_owned()).spawn(move || {
+        // Linux has it for the calling thread alone.
+        let _ = rustix::process::nice(19);
+        let _ = sender.send(look()); // or the session is over
+    });
+    if thread.is_ok() {
+        end_marked(dead.await.unwrap_or_default()).await;
+    }
+}
+
+/// Removes leases and passing files of dead sessions; gives the marks that their processes carry.
+fn look() -> BTreeSet<String> {
+    let known = super::known();
+    leases::sweep(|lease| known.is_dead(&lease.labels()));
+    private_folder::sweep(&known.here, &*known.processes);
+    let dead = |mark: &String| mark::of_dead(mark, &known.here, &*known.processes);
+    let lives = |session: &Uuid| known.leases.iter().any(|lease| lease.session == *session);
+    kin::marks().iter().filter_map(dead).filter(|(_, session)| !lives(session)).map(|(mark, _)| mark).collect()
+}
+
+async fn end_marked(dead: BTreeSet<String>) {
     for mark in dead {
         // A watchdog may be at it, and gives them as long.
         kin::end(&mark, END_OF_FILE_GRACE, SWEEP_GRACE).await;
