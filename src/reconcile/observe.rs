@@ -101,7 +101,7 @@ fn compose_projects(project: &Project) -> BTreeSet<&str> {
 }
 
 /// Names of the networks and volumes that the project's targets use.
-fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
+pub(super) fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let (mut networks, mut volumes) = (BTreeSet::new(), BTreeSet::new());
     for target in project.targets.values() {
         if let TargetKind::Run(run) = &target.kind {

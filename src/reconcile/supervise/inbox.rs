@@ -1,18 +1,18 @@
 //! What happens outside: the engine's events, saved files, an edited configuration.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
 use super::{Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        ObservedContainer, Settings, WatchSettings,
+        ObservedContainer, Project, Settings, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
-    reconcile::attempts::Attempts,
+    reconcile::{attempts::Attempts, observe::resources},
     trigger::{Changes, Rules},
 };
 
@@ -74,10 +74,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let by_work = event.kind == "network"
             && matches!(event.action.as_str(), "connect" | "disconnect")
             && !self.working.is_empty();
+        let is_about_it = is_about(&event, &self.settings.project, &self.running);
         // Nobody listens while nothing is being waited for.
         let _ = self.executor.nudges.send(event.id);
         // What is being worked on is looked at when the work ends.
-        self.look_again |= !busy && !by_work;
+        self.look_again |= !busy && !by_work && is_about_it;
     }
 
     /// Files were saved: the configuration's own, or those that a target runs on.
@@ -231,4 +232,62 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 /// Whether a signal, as the engine tells it, asks a process to end: HUP, USR1 and the like may mean anything.
 fn ends(signal: Option<&str>) -> bool {
     matches!(signal, Some("2" | "3" | "9" | "15"))
+}
+
+/// Whether an event is about the project. Those of networks and volumes carry no labels, so everybody's come. `running`: its
+/// containers, one of which may be on a network that no target asks for.
+fn is_about(event: &EngineEvent, project: &Project, running: &BTreeSet<String>) -> bool {
+    let (networks, volumes) = resources(project);
+    let name = event.name.as_deref().unwrap_or(&event.id);
+    match event.kind.as_str() {
+        "network" => {
+            networks.contains(name)
+                || event.attributes.get("container").is_some_and(|container| running.contains(container))
+        }
+        "volume" => volumes.contains(name),
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{
+        spec::{Mount, MountSource, NetworkAttachment},
+        testing::{labels, project, run, target},
+    };
+
+    #[test]
+    fn networks_and_volumes_of_others_are_nothing_to_look_at() {
+        let mut api = target("api", "i");
+        run(&mut api).spec.networks.insert("p_default".into(), NetworkAttachment::default());
+        run(&mut api).spec.volumes.push(Mount {
+            source: MountSource::Volume("p_data".into()),
+            target: "/data".into(),
+            read_only: false,
+            propagation: None,
+            selinux: None,
+            nocopy: false,
+        });
+        let project = project([api]);
+        let running = BTreeSet::from(["c1".to_owned()]);
+        for (kind, id, name, container, expected) in [
+            ("network", "x", Some("p_default"), None, true),
+            ("network", "x", Some("other_default"), Some("c2"), false),
+            ("network", "x", Some("other_default"), Some("c1"), true),
+            ("volume", "p_data", None, None, true),
+            ("volume", "other_data", None, None, false),
+            ("container", "c9", None, None, true),
+        ] {
+            let event = EngineEvent {
+                time: 0,
+                kind: kind.into(),
+                action: "destroy".into(),
+                id: id.into(),
+                name: name.map(str::to_owned),
+                attributes: labels(container.map(|container| ("container", container))),
+            };
+            assert_eq!(is_about(&event, &project, &running), expected, "{event:?}");
+        }
+    }
 }
