@@ -123,15 +123,6 @@ impl<'a> Envelope<'a> {
     }
 
     fn field(&mut self, name: &[u8]) -> Option<&mut Option<Raw<'a>>> {
-        let decoded;
-        let name = match name {
-            // A name may be written with escapes; nobody does.
-            escaped if escaped.contains(&b'\\') => {
-                decoded = text_between_quotes(escaped)?;
-                decoded.as_bytes()
-            }
-            plain => plain,
-        };
         match name {
             b"jsonrpc" => Some(&mut self.jsonrpc),
             b"id" => Some(&mut self.id),
@@ -139,6 +130,11 @@ impl<'a> Envelope<'a> {
             b"params" => Some(&mut self.params),
             b"result" => Some(&mut self.result),
             b"error" => Some(&mut self.error),
+            // A name may be written with escapes; nobody does.
+            escaped if escaped.contains(&b'\\') => {
+                let plain = text_between_quotes(escaped).filter(|name| !name.contains('\\'))?;
+                self.field(plain.as_bytes())
+            }
             _ => None,
         }
     }
@@ -163,7 +159,7 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
         };
     }
     let envelope = Envelope::read(frame)?;
-    if !envelope.jsonrpc.is_some_and(|version| read_text(version).is_ok_and(|version| version == "2.0")) {
+    if !envelope.jsonrpc.is_some_and(is_2_0) {
         return Err(NotAMessage("not JSON-RPC 2.0".into()));
     }
     // An answer may say `"result":null`, and `"id":null` is not "no id"; the others are then as if they were not there.
@@ -187,6 +183,11 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
             Ok(Message::Response(Response { id, raw_id, outcome }))
         }
     }
+}
+
+/// Whether it is the version; it, too, may be written with escapes.
+fn is_2_0(version: Raw<'_>) -> bool {
+    version == b"\"2.0\"" || read_text(version).is_ok_and(|version| version == "2.0")
 }
 
 /// A method: borrowed where nothing in it is escaped.

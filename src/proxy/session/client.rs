@@ -1,6 +1,6 @@
 //! What is known of the client: what it has asked and not got, what it was asked, and what a new server has to be told.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Instant};
 
 use serde_json::{Map, Value};
 
@@ -50,6 +50,16 @@ pub(super) struct Pending {
     pub(super) modern: bool,
     /// The client does not want the answer any more.
     pub(super) cancelled: bool,
+}
+
+impl Pending {
+    /// A server gets it. The handshake has an answer by `by`, or none.
+    pub(super) fn give(&mut self, server: ServerId, handshake_by: &mut Option<Instant>, by: Instant) {
+        self.at = At::Server(server);
+        if matches!(self.purpose, Purpose::Initialize) {
+            *handshake_by = Some(by);
+        }
+    }
 }
 
 /// Who has a request.

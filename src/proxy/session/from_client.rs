@@ -45,7 +45,14 @@ impl Session {
             self.out.push(Output::Serve { claim, frame });
             return;
         }
-        let pending = self.pending(&frame, request);
+        let mut pending = self.pending(&frame, request);
+        // Nearly always there is one: the request is not looked up again.
+        if let Some(server) = self.taker() {
+            pending.give(server, &mut self.reload.handshake_by, now + self.options.startup_timeout);
+            self.client.requests.insert(request.id.clone(), pending);
+            self.out.push(Output::ToServer(server, frame));
+            return;
+        }
         self.client.requests.insert(request.id.clone(), pending);
         self.route(frame, std::slice::from_ref(&request.id), now);
     }
@@ -146,10 +153,7 @@ impl Session {
     pub(super) fn hand_over(&mut self, frame: Frame, requests: &[Id], server: ServerId, now: Instant) {
         for id in requests {
             if let Some(pending) = self.client.requests.get_mut(id) {
-                pending.at = At::Server(server);
-                if matches!(pending.purpose, Purpose::Initialize) {
-                    self.reload.handshake_by = Some(now + self.options.startup_timeout);
-                }
+                pending.give(server, &mut self.reload.handshake_by, now + self.options.startup_timeout);
             }
         }
         self.out.push(Output::ToServer(server, frame));

@@ -192,8 +192,12 @@ impl Session {
 
     /// The request that this server answers.
     fn take_pending(&mut self, id: &Id, server: ServerId) -> Option<Pending> {
-        let is_its = self.client.requests.get(id).is_some_and(|pending| pending.at == At::Server(server));
-        if is_its { self.client.requests.remove(id) } else { None }
+        let pending = self.client.requests.remove(id)?;
+        if pending.at == At::Server(server) {
+            return Some(pending);
+        }
+        self.client.requests.insert(id.clone(), pending);
+        None
     }
 
     /// Takes from an answer what a later server has to be told, or compared with. Gives the frame for the client.
