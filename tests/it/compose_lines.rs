@@ -15,6 +15,7 @@ use std::{
 
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
+    engine_api::{self, Kind, sweep},
     project::{EngineLog, OWN_LABEL, Project},
     support::{DEADLINE, docker, in_the_same_place, until},
 };
@@ -75,8 +76,8 @@ impl Place {
 
     /// How many containers run. One that is being made anew, or that a clean-up removes, can't be inspected.
     fn counts_running(&self) -> usize {
-        let filter = format!("label=com.docker.compose.project={}", self.name);
-        String::from_utf8_lossy(&docker(&["ps", "-q", "--filter", &filter]).stdout).lines().count()
+        let label = format!("label=com.docker.compose.project={}", self.name);
+        engine_api::ids(Kind::Container, &[&label, "status=running"]).len()
     }
 
     fn ids(&self) -> Vec<String> {
@@ -102,20 +103,8 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let filter = format!("label=com.docker.compose.project={}", self.name);
-        for (list, remove) in [
-            (&["ps", "-aq"][..], &["rm", "-fv"][..]),
-            (&["network", "ls", "-q"], &["network", "rm"]),
-            (&["volume", "ls", "-q"], &["volume", "rm"]),
-        ] {
-            let found = docker(&[list, &["--filter", &filter]].concat());
-            let found = String::from_utf8_lossy(&found.stdout).into_owned();
-            let found: Vec<&str> = found.split_whitespace().collect();
-            if !found.is_empty() {
-                docker(&[remove, &found].concat());
-            }
-        }
-        docker(&["rmi", "-f", &format!("{}-web", self.name)]);
+        sweep(&Kind::ALL[..3], &[&format!("com.docker.compose.project={}", self.name)]);
+        engine_api::remove(Kind::Image, &format!("{}-web", self.name));
     }
 }
 

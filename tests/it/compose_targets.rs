@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::{
     client::Client,
     compose_projects::{NO_TARGET, SHAPES, containers, made_of},
+    engine_api::{self, Kind},
     project::{Project, Ran},
     support::{docker, inspected, inspected_all},
 };
@@ -32,22 +33,8 @@ struct Sweep(Vec<String>);
 
 impl Drop for Sweep {
     fn drop(&mut self) {
-        let label = "com.docker.compose.project";
-        for (list, id, remove) in [
-            (&["ps", "-a"][..], "ID", &["rm", "-f"][..]),
-            (&["network", "ls"], "ID", &["network", "rm"]),
-            (&["volume", "ls"], "Name", &["volume", "rm"]),
-        ] {
-            let (filter, format) = (format!("label={label}"), format!("{{{{.{id}}}}} {{{{.Label \"{label}\"}}}}"));
-            let listed = docker(&[list, &["--filter", &filter, "--format", &format]].concat());
-            let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-            let pairs = listed.lines().filter_map(|line| line.split_once(' '));
-            let found: Vec<&str> =
-                pairs.filter(|(_, name)| self.0.iter().any(|own| own == name)).map(|(id, _)| id).collect();
-            if !found.is_empty() {
-                docker(&[remove, &found].concat());
-            }
-        }
+        let labels: Vec<String> = self.0.iter().map(|name| format!("com.docker.compose.project={name}")).collect();
+        engine_api::sweep(&Kind::ALL[..3], &labels.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 
@@ -141,9 +128,8 @@ fn every_shape_of_project_is_as_compose_makes_it() {
     for shape in shapes() {
         let name = project_name(&project, shape.name);
         assert_eq!(containers(&name).len(), 0, "{name}");
-        let networks =
-            docker(&["network", "ls", "-q", "--filter", &format!("label=com.docker.compose.project={name}")]);
-        assert!(networks.stdout.is_empty(), "{name}: its networks go with it");
+        let networks = engine_api::ids(Kind::Network, &[&format!("label=com.docker.compose.project={name}")]);
+        assert!(networks.is_empty(), "{name}: its networks go with it");
     }
     let volume = format!("{}_data", project_name(&project, "mounts"));
     assert!(docker(&["volume", "inspect", &volume]).status.success(), "volumes stay");

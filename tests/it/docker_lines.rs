@@ -18,7 +18,10 @@ use std::{
 use mcpmon::model::labels;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, IMAGE, docker, inspected, lines_of};
+use crate::{
+    engine_api::{self, Kind},
+    support::{DEADLINE, IMAGE, docker, inspected, lines_of},
+};
 
 /// A folder for lines, and a label of their containers' own.
 struct Bench {
@@ -41,7 +44,7 @@ impl Bench {
     fn new(test: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
-        assert!(docker(&["image", "inspect", IMAGE]).status.success(), "engine tests need the image {IMAGE}");
+        assert!(engine_api::inspect(Kind::Image, IMAGE).is_some(), "engine tests need the image {IMAGE}");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
@@ -108,18 +111,12 @@ impl Bench {
 
     /// The ids of this test's containers.
     fn containers(&self) -> Vec<String> {
-        let found = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("label={}", self.label)]);
-        String::from_utf8(found.stdout).expect("UTF-8").lines().map(str::to_owned).collect()
+        engine_api::ids(Kind::Container, &[&format!("label={}", self.label)])
     }
 
     fn clear(&self) {
-        let found = self.containers();
-        if !found.is_empty() {
-            let _ = Command::new("docker").args(["rm", "-fv"]).args(found).output();
-        }
-        if docker(&["volume", "inspect", self.name()]).status.success() {
-            docker(&["volume", "rm", self.name()]);
-        }
+        engine_api::sweep(&[Kind::Container], &[&self.label]);
+        engine_api::remove(Kind::Volume, self.name());
         let _ = fs::remove_file(self.folder.path().join("cid"));
     }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::Client,
+    engine_api::{self, Kind},
     project::{OWN_LABEL, Project},
     support::{DEADLINE, IMAGE, docker, inspected},
 };
@@ -46,9 +47,7 @@ fn session(project: &Project, options: &str) -> Client {
 
 /// The ids of the project's containers, running or not.
 fn servers(project: &Project) -> Vec<String> {
-    let label = format!("label={OWN_LABEL}={}", project.name);
-    let found = docker(&["ps", "-aq", "--no-trunc", "--filter", &label]);
-    String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect()
+    engine_api::ids(Kind::Container, &[&format!("label={OWN_LABEL}={}", project.name)])
 }
 
 /// The project's one container, as inspected.

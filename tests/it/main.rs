@@ -15,6 +15,7 @@ mod docker_lines;
 mod docker_options;
 mod docker_session;
 mod dockerignore;
+mod engine_api;
 mod engine_errors;
 mod engine_fields;
 mod engine_gone;

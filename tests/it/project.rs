@@ -18,7 +18,10 @@ use std::{
 use mcpmon::model::labels;
 use serde_json::Value;
 
-use crate::support::{DEADLINE, IMAGE, docker, inspected};
+use crate::{
+    engine_api::{self, Kind, sweep},
+    support::{DEADLINE, IMAGE, docker, inspected},
+};
 
 /// A project in a folder of its own.
 pub(crate) struct Project {
@@ -34,8 +37,8 @@ impl Project {
     pub(crate) fn new(test: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
 
-        let image = docker(&["image", "inspect", IMAGE]);
-        assert!(image.status.success(), "engine tests need an engine and the image {IMAGE}: `make test` gets both");
+        let image = engine_api::inspect(Kind::Image, IMAGE);
+        assert!(image.is_some(), "engine tests need an engine and the image {IMAGE}: `make test` gets both");
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
             name: format!("it-{test}-{}-{count}", std::process::id()),
@@ -134,8 +137,15 @@ impl Project {
     /// What the engine has of this project: kinds, names and ids, sorted.
     pub(crate) fn on_the_engine(&self) -> Vec<String> {
         let mut found = Vec::new();
-        for (kind, list) in LISTS {
-            found.extend(listed(list, &self.name).into_iter().map(|line| format!("{kind} {line}")));
+        for label in own_labels(&self.name) {
+            let list = |kind| engine_api::list(kind, &[&format!("label={label}")]).into_iter();
+            let text = |one: &Value| one.as_str().unwrap_or_default().to_owned();
+            found.extend(list(Kind::Container).map(|one| {
+                let name = text(&one["Names"][0]);
+                format!("container {} {} {}", name.trim_start_matches('/'), text(&one["Id"]), text(&one["State"]))
+            }));
+            found.extend(list(Kind::Network).map(|one| format!("network {}", text(&one["Name"]))));
+            found.extend(list(Kind::Volume).map(|one| format!("volume {}", text(&one["Name"]))));
         }
         found.sort();
         found
@@ -162,20 +172,9 @@ impl Project {
 /// The label of containers whose labels are not mcpmon's to set, such as a docker line's own: its value is the project's name.
 pub(crate) const OWN_LABEL: &str = "mcpmon-it.project";
 
-/// What a project can leave: how it is listed with its names, and how it is removed.
-const LISTS: [(&str, &[&str]); 3] = [
-    ("container", &["ps", "-a", "--no-trunc", "--format", "{{.Names}} {{.ID}} {{.State}}"]),
-    ("network", &["network", "ls", "--format", "{{.Name}}"]),
-    ("volume", &["volume", "ls", "--format", "{{.Name}}"]),
-];
-
-fn listed(list: &[&str], project: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for label in [labels::PROJECT, OWN_LABEL] {
-        let output = docker(&[list, &["--filter", &format!("label={label}={project}")]].concat());
-        found.extend(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
-    }
-    found
+/// On what a project can leave.
+fn own_labels(project: &str) -> [String; 2] {
+    [labels::PROJECT, OWN_LABEL].map(|label| format!("{label}={project}"))
 }
 
 impl Drop for Project {
@@ -184,20 +183,8 @@ impl Drop for Project {
         for process in processes_in(self.folder.path()) {
             let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
         }
-        let removals: [(&[&str], &[&str]); 4] = [
-            (&["ps", "-aq"], &["rm", "-fv"]),
-            (&["network", "ls", "-q"], &["network", "rm"]),
-            (&["volume", "ls", "-q"], &["volume", "rm"]),
-            (&["image", "ls", "-q"], &["image", "rm", "-f"]),
-        ];
-        for (list, remove) in removals {
-            let mut found = listed(list, &self.name);
-            found.sort();
-            found.dedup();
-            if !found.is_empty() {
-                let _ = Command::new("docker").args(remove).args(found).output();
-            }
-        }
+        let labels = own_labels(&self.name);
+        sweep(&Kind::ALL, &labels.each_ref().map(String::as_str));
     }
 }
 

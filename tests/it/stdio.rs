@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     client::Client,
+    engine_api::{self, Kind},
     project::Project,
     support::{DEADLINE, IMAGE, docker, inspected},
 };
@@ -29,8 +30,7 @@ pub(crate) fn greeting(test: &str, more: &str) -> Project {
 /// The ids of the project's containers that stdio sessions have, running or not.
 pub(crate) fn servers(project: &Project) -> Vec<String> {
     let project = format!("label=mcpmon.project={}", project.name);
-    let found = docker(&["ps", "-aq", "--no-trunc", "--filter", &project, "--filter", "label=mcpmon.role=stdio"]);
-    String::from_utf8_lossy(&found.stdout).lines().map(str::to_owned).collect()
+    engine_api::ids(Kind::Container, &[&project, "label=mcpmon.role=stdio"])
 }
 
 /// The one container of the project's one session.

@@ -19,6 +19,8 @@ use mcpmon::{
     model::{ContainerSpec, Owner, labels, spec::RestartPolicy},
 };
 
+use crate::engine_api::{self, Kind, sweep};
+
 /// The image of all tests: `FROM scratch` around `examples/server`.
 pub(crate) const IMAGE: &str = "mcpmon-test-server:latest";
 
@@ -93,21 +95,8 @@ impl Corner {
 
 impl Drop for Corner {
     fn drop(&mut self) {
-        // By the CLI and without the code under test, which may be what has failed.
-        let filter = format!("label={}={}", labels::PROJECT, self.project);
-        let kinds: [(&[&str], &[&str]); 3] = [
-            (&["ps", "-aq"], &["rm", "-fv"]),
-            (&["network", "ls", "-q"], &["network", "rm"]),
-            (&["volume", "ls", "-q"], &["volume", "rm"]),
-        ];
-        for (list, remove) in kinds {
-            let found = Command::new("docker").args(list).args(["--filter", &filter]).output();
-            let found = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-            let found: Vec<&str> = found.split_whitespace().collect();
-            if !found.is_empty() {
-                let _ = Command::new("docker").args(remove).args(found).output();
-            }
-        }
+        // Without the code under test, which may be what has failed.
+        sweep(&Kind::ALL[..3], &[&format!("{}={}", labels::PROJECT, self.project)]);
     }
 }
 
@@ -193,23 +182,14 @@ pub(crate) fn in_the_same_place(as_in: &Command, command: &mut Command) {
 
 /// What `docker inspect` says about a container.
 pub(crate) fn inspected(id: &str) -> serde_json::Value {
-    let output = docker(&["inspect", id]);
-    assert!(output.status.success(), "docker inspect {id}: {}", String::from_utf8_lossy(&output.stderr));
-    let mut found: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
-    found.pop().expect("one container")
+    engine_api::inspect(Kind::Container, id).unwrap_or_else(|| panic!("there is no container {id}"))
 }
 
 /// What `docker inspect` says about all containers with that label, also stopped ones. One that is made anew or removed at
 /// that very moment is left out.
 pub(crate) fn inspected_all(label: &str) -> Vec<serde_json::Value> {
-    let listed = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("label={label}")]);
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let ids: Vec<&str> = listed.split_whitespace().collect();
-    if ids.is_empty() {
-        return Vec::new();
-    }
-    let output = docker(&[&["container", "inspect"], &ids[..]].concat());
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    let ids = engine_api::ids(Kind::Container, &[&format!("label={label}")]);
+    ids.iter().filter_map(|id| engine_api::inspect(Kind::Container, id)).collect()
 }
 
 /// The lines of an output as they come, read by a thread of their own: whoever waits for one can say how long.

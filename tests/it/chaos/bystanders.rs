@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::{
     client::Client,
+    engine_api::{self, Kind},
     project::{OWN_LABEL, Project, Up},
-    support::{IMAGE, docker, inspected},
+    support::{IMAGE, docker},
 };
 
 /// A save after so many calls.
@@ -81,11 +82,7 @@ impl Bystanders {
 
 /// What changes when somebody stops, starts or replaces a container.
 fn state(id: &str) -> Value {
-    let listed = docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("id={id}")]);
-    if listed.stdout.is_empty() {
-        return Value::Null;
-    }
-    let container = inspected(id);
+    let Some(container) = engine_api::inspect(Kind::Container, id) else { return Value::Null };
     json!([container["Name"], container["State"]["Pid"], container["State"]["StartedAt"]])
 }
 
