@@ -92,20 +92,12 @@ impl Lines {
         Self { kept: BytesMut::new(), searched: 0, skipping: Skipping::Nothing, limit }
     }
 
-    /// Where to read into: `read_buf` appends to it. Then call [`Lines::next`] until it gives none.
-    pub fn space(&mut self) -> &mut BytesMut {
-        // Grows with the line, so that a long one is not copied more often than its length doubles.
-        let more = (self.kept.len() / 2).clamp(16 << 10, 4 << 20);
-        self.kept.reserve(more);
-        &mut self.kept
-    }
-
     /// Nothing has come that was not handed out.
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
     }
 
-    /// Adds what came in a piece of its own.
+    /// Adds what came.
     pub fn push(&mut self, piece: &[u8]) {
         self.kept.extend_from_slice(piece);
     }
@@ -244,7 +236,6 @@ mod tests {
         let mut lines = Lines::default();
         let large = format!("{{\"a\":\"{}\"}}\n", "x".repeat(4 << 20));
         for piece in large.as_bytes().chunks(64 << 10) {
-            lines.space();
             lines.push(piece);
         }
         lines.push(b"{}");
@@ -253,7 +244,7 @@ mod tests {
         drop(first);
         assert_eq!(lines.next(), None);
         // What was a large allocation, and nobody's any more, must not come back as room to read into.
-        let room = lines.space().capacity();
+        let room = lines.kept.capacity();
         assert!(room < LARGE, "{room} bytes are kept");
         lines.push(b"\n");
         assert_eq!(lines.next(), Some(self::frame("{}\n")));
