@@ -28,8 +28,6 @@ const GET: &str = "compose 2 is a plugin of the docker CLI: your system's packag
 pub struct ComposeCli {
     environment: Arc<BTreeMap<String, String>>,
     folder: PathBuf,
-    /// The plugin, where it can be run without the CLI in front.
-    plugin: Arc<OnceLock<Option<PathBuf>>>,
     /// Docker has no compose plugin, but there is this program.
     standalone: Arc<OnceLock<PathBuf>>,
 }
@@ -49,8 +47,7 @@ impl ComposeCli {
         let mut environment = environment.clone();
         environment.retain(|name, _| !name.starts_with("MCPMON_"));
         environment.entry("BUILDKIT_PROGRESS".to_owned()).or_insert_with(|| "plain".to_owned());
-        let (plugin, standalone) = Default::default();
-        Self { environment: Arc::new(environment), folder: folder.to_owned(), plugin, standalone }
+        Self { environment: Arc::new(environment), folder: folder.to_owned(), standalone: Arc::default() }
     }
 
     /// The environment it runs in.
@@ -126,37 +123,41 @@ impl ComposeCli {
     /// # Errors
     /// There is no such program.
     pub fn command(&self, argv: &[OsString]) -> Result<Command> {
-        let mut command = match argv {
-            // `docker compose …`, nothing of docker's own said.
-            [docker, compose, rest @ ..] if docker == "docker" && compose == "compose" => self.compose(rest)?,
-            [program, rest @ ..] => {
-                let mut command = Command::new(self.find(Path::new(program)).ok_or_else(no_docker)?);
-                command.args(rest).env_clear().envs(&*self.environment);
-                command
-            }
+        let (mut command, words) = match argv {
+            // Nothing of docker's own is said.
+            [docker, compose, rest @ ..] if docker == "docker" && compose == "compose" => (self.compose()?, rest),
+            [program, rest @ ..] => (self.program(&self.find(Path::new(program)).ok_or_else(no_docker)?), rest),
             [] => return Err(no_docker()),
         };
-        command.current_dir(&self.folder);
-        // A watchdog ends what its session had at work.
-        mark::put(command.as_std_mut(), mark::Kind::Tool);
+        command.args(words);
         Ok(command)
     }
 
-    /// Compose with these words.
-    fn compose(&self, words: &[OsString]) -> Result<Command> {
-        let with = |program: &Path, first: &[&str], more: Option<(&str, &Path)>| {
-            let mut command = Command::new(program);
-            command.args(first).args(words).env_clear().envs(&*self.environment).envs(more);
-            command
-        };
+    /// `docker compose`, or what takes its place. The plugin is looked for each time: its package may be exchanged.
+    fn compose(&self) -> Result<Command> {
         if let Some(program) = self.standalone.get() {
-            return Ok(with(program, &[], None));
+            return Ok(self.program(program));
         }
         let docker = self.find(Path::new("docker")).ok_or_else(no_docker)?;
-        Ok(match self.plugin.get_or_init(|| plugin::find(&docker, &self.environment)) {
-            Some(plugin) => with(plugin, &["compose"], Some((plugin::TYPED, &docker))),
-            None => with(&docker, &["compose"], None),
-        })
+        let mut command = match plugin::find(&docker, &self.environment) {
+            Some(plugin) => {
+                let mut command = self.program(&plugin);
+                command.env(plugin::TYPED, &docker);
+                command
+            }
+            None => self.program(&docker),
+        };
+        command.arg("compose");
+        Ok(command)
+    }
+
+    /// A program in the environment and the folder.
+    fn program(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().envs(&*self.environment).current_dir(&self.folder);
+        // A watchdog ends what its session had at work.
+        mark::put(command.as_std_mut(), mark::Kind::Tool);
+        command
     }
 
     fn find(&self, program: &Path) -> Option<PathBuf> {

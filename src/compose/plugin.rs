@@ -15,7 +15,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::engine::cli::is_executable;
+use crate::engine::{cli::is_executable, connect::settings_folder};
 
 /// What the plugin is called.
 const NAME: &str = "docker-compose";
@@ -36,8 +36,7 @@ pub fn find(docker: &Path, environment: &BTreeMap<String, String>) -> Option<Pat
     if !is_the_cli(docker) {
         return None;
     }
-    let set = |name: &str| environment.get(name).filter(|value| !value.is_empty());
-    let settings = set("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(Path::new(set("HOME")?).join(".docker")))?;
+    let settings = settings_folder(environment)?;
     let folders = extra(&settings)?.into_iter().chain([settings.join("cli-plugins")]);
     folders.chain(SYSTEM.map(PathBuf::from)).map(|folder| folder.join(NAME)).find(|file| is_executable(file))
 }

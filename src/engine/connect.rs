@@ -109,6 +109,13 @@ struct ContextEndpoint {
     skip_tls_verify: bool,
 }
 
+/// Where the docker CLI has its settings in this environment.
+pub fn settings_folder(environment: &BTreeMap<String, String>) -> Option<PathBuf> {
+    let variable = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let own = variable("DOCKER_CONFIG").map(PathBuf::from);
+    own.or_else(|| variable("HOME").map(|home| Path::new(home).join(".docker")))
+}
+
 /// Which engine this environment means.
 ///
 /// # Errors
@@ -116,10 +123,7 @@ struct ContextEndpoint {
 /// file, a scheme that this build or system does not speak. The hint says what to do.
 pub fn resolve(environment: &BTreeMap<String, String>, read: ReadFile<'_>) -> EngineResult<Place> {
     let variable = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let folder = variable("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(|| variable("HOME").map(|home| Path::new(home).join(".docker")));
-
+    let folder = settings_folder(environment);
     if let Some(host) = variable("DOCKER_HOST") {
         return from_environment(Some(host), Origin::Host, environment, folder.as_deref(), read);
     }

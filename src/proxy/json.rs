@@ -202,13 +202,15 @@ impl<'a> Walk<'a> {
             let marks = marks(u64::from_le_bytes(*word));
             self.at += marks.trailing_zeros() as usize / 8;
             if marks != 0 {
-                match self.take()? {
-                    b'"' => return Some(()),
-                    b'\\' => self.rest_of_escape()?,
+                match self.text[self.at] {
                     0..0x20 => return None,
-                    _ => {
-                        self.at -= 1;
-                        break;
+                    0x80.. => break,
+                    byte => {
+                        self.at += 1;
+                        if byte == b'"' {
+                            return Some(());
+                        }
+                        self.rest_of_escape()?;
                     }
                 }
             }

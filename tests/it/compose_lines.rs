@@ -103,7 +103,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        sweep(&Kind::ALL[..3], &[&format!("com.docker.compose.project={}", self.name)]);
+        sweep(&Kind::MADE, &[&format!("com.docker.compose.project={}", self.name)]);
         engine_api::remove(Kind::Image, &format!("{}-web", self.name));
     }
 }

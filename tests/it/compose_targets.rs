@@ -34,7 +34,7 @@ struct Sweep(Vec<String>);
 impl Drop for Sweep {
     fn drop(&mut self) {
         let labels: Vec<String> = self.0.iter().map(|name| format!("com.docker.compose.project={name}")).collect();
-        engine_api::sweep(&Kind::ALL[..3], &labels.iter().map(String::as_str).collect::<Vec<_>>());
+        engine_api::sweep(&Kind::MADE, &labels.iter().map(String::as_str).collect::<Vec<_>>());
     }
 }
 

@@ -25,8 +25,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// All of them; what is used comes behind who uses it.
-    pub(crate) const ALL: [Self; 4] = [Self::Container, Self::Network, Self::Volume, Self::Image];
+    /// All but images; what is used comes behind who uses it.
+    pub(crate) const MADE: [Self; 3] = [Self::Container, Self::Network, Self::Volume];
 
     /// How the API calls several of them.
     fn path(self) -> &'static str {

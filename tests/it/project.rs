@@ -184,7 +184,9 @@ impl Drop for Project {
             let _ = Command::new("kill").args(["-9", &process.to_string()]).output();
         }
         let labels = own_labels(&self.name);
-        sweep(&Kind::ALL, &labels.each_ref().map(String::as_str));
+        let labels = labels.each_ref().map(String::as_str);
+        sweep(&Kind::MADE, &labels);
+        sweep(&[Kind::Image], &labels);
     }
 }
 

@@ -42,12 +42,8 @@ struct Words<'a> {
     constant: Option<Value>,
     #[serde(rename = "enum")]
     choices: Option<Vec<Value>>,
-    #[serde(borrow)]
+    #[serde(alias = "oneOf", alias = "allOf", borrow)]
     any_of: Option<Vec<Definition<'a>>>,
-    #[serde(borrow)]
-    one_of: Option<Vec<Definition<'a>>>,
-    #[serde(borrow)]
-    all_of: Option<Vec<Definition<'a>>>,
     #[serde(rename = "type", borrow)]
     types: Option<Types<'a>>,
     #[serde(borrow)]
@@ -120,7 +116,7 @@ fn shape(definition: Definition<'_>) -> Shape {
     if let Some(values) = words.choices {
         return any_of(values.into_iter().filter(|value| !value.is_null()).map(choice).collect());
     }
-    if let Some(schemas) = words.any_of.take().or(words.one_of.take()).or(words.all_of.take()) {
+    if let Some(schemas) = words.any_of.take() {
         return any_of(schemas.into_iter().filter(is_meant).map(shape).collect());
     }
     match words.types.take() {

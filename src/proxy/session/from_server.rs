@@ -192,6 +192,7 @@ impl Session {
 
     /// The request that this server answers.
     fn take_pending(&mut self, id: &Id, server: ServerId) -> Option<Pending> {
+        // Nearly always it is this server's: it is looked up once.
         let pending = self.client.requests.remove(id)?;
         if pending.at == At::Server(server) {
             return Some(pending);

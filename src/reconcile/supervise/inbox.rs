@@ -237,14 +237,13 @@ fn ends(signal: Option<&str>) -> bool {
 /// Whether an event is about the project. Those of networks and volumes carry no labels, so everybody's come. `running`: its
 /// containers, one of which may be on a network that no target asks for.
 fn is_about(event: &EngineEvent, project: &Project, running: &BTreeSet<String>) -> bool {
-    let (networks, volumes) = resources(project);
     let name = event.name.as_deref().unwrap_or(&event.id);
     match event.kind.as_str() {
         "network" => {
-            networks.contains(name)
+            resources(project).0.contains(name)
                 || event.attributes.get("container").is_some_and(|container| running.contains(container))
         }
-        "volume" => volumes.contains(name),
+        "volume" => resources(project).1.contains(name),
         _ => true,
     }
 }
