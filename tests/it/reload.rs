@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    project::{Project, Up},
+    project::{Project, Up, kill},
     support::{IMAGE, docker},
 };
 
@@ -236,14 +236,28 @@ fn a_health_check_decides_about_a_save() {
 
 #[test]
 fn where_nothing_tells_the_old_one_is_kept_for_a_while() {
-    // No health check, no transport: only time tells.
-    let (project, mut up) = greeting("monitor", "deploy.update_config = { monitor = \"60s\" }");
+    // No health check, no transport: only time tells. The old one has its own image, so that it works again.
+    let project = Project::new("monitor");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCMD [\"idle\"]\n"));
+    project.config(
+        "watch.delay = \"20ms\"\n[targets.api]\nbuild = \"app\"\nnetwork_mode = \"none\"\n\
+         deploy.update_config = { monitor = \"60s\" }\n",
+    );
+    let mut up = project.settled();
     let old = project.id("api");
-    project.write("content/greeting.txt", "");
-    let end = up.wait_for("the old one put back", |event| event["event"] == "reload_failed");
-    assert!(end.lines("log").contains("is empty"), "{}", end.event);
-    assert_eq!(project.id("api"), old);
-    assert_eq!(project.inspect("api")["State"]["Status"], "running");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCMD [\"lines\", \"--count\", \"3\"]\n"));
+    up.wait("reloaded", "api");
+    assert_ne!(project.id("api"), old);
+    assert_eq!(project.on_the_engine().len(), 2, "{:?}", project.on_the_engine());
+    // It ends by itself: what docker is asked to end is nobody's fault.
+    let process = project.inspect("api")["State"]["Pid"].as_u64().expect("a process");
+    kill(process.try_into().expect("a process"), "KILL");
+    let failed = up.wait("reload_failed", "api");
+    assert_eq!(failed.text("error"), "it ended at once; the old container was started again", "{}", failed.event);
+    assert!(failed.lines("log").contains('3'), "{}", failed.event);
+    up.wait_for("rest", |event| event["event"] == "settled");
+    let back = project.inspect("api");
+    assert_eq!((&back["Id"], &back["State"]["Status"]), (&old.into(), &"running".into()));
     assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
     up.interrupt();
     project.assert_nothing_left();
