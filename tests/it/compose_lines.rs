@@ -185,8 +185,16 @@ impl Going {
     /// Waits for its end; gives its exit code.
     #[track_caller]
     fn end(&mut self) -> Option<i32> {
-        while self.lines.recv_timeout(DEADLINE).is_ok() {}
-        self.child.wait().expect("it ended").code()
+        let mut last = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
+            last.push(line);
+        }
+        let mut status = None;
+        until(&format!("its end, after it said {last:#?}"), || {
+            status = self.child.try_wait().expect("it can be waited for");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
     }
 }
 
@@ -465,6 +473,46 @@ fn what_a_create_line_made_is_its_users() {
     until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     going.signal("INT");
     assert_eq!(going.end(), Some(130));
+}
+
+/// Where compose is asked to end in the middle of its starts it stops what runs, starts the others all the same, and
+/// waits for their end for ever.
+#[test]
+fn a_line_that_is_ended_while_it_starts_leaves_nothing_running() {
+    let place = Place::new("compose-early", "early");
+    let service = |name: &str, more: &str| {
+        format!("  {name}: {{image: mcpmon-test-server, command: [idle], init: true, network_mode: none{more}}}\n")
+    };
+    let chain = [service("a", ""), service("b", ", depends_on: [a]"), service("c", ", depends_on: [b]")].concat();
+    place.write("compose.yaml", &format!("services:\n{chain}"));
+    let mut going = place.start("docker compose up");
+    until("the first has started", || place.counts_running() > 0);
+    going.signal("INT");
+    assert_eq!(going.end(), Some(130));
+    assert_eq!(place.counts_running(), 0);
+}
+
+#[test]
+fn compose_that_does_not_end_is_killed_and_leaves_nothing_running() {
+    let place = Place::new("compose-stuck", "stuck");
+    place.write(
+        "compose.yaml",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+    );
+    let mut going = place.start("docker compose up -t 0");
+    until("it runs", || place.counts_running() == 1);
+    // The CLI and its plugin are a process group, led by mcpmon's child that is not the watchdog.
+    let mcpmon = going.child.id();
+    let children = fs::read_to_string(format!("/proc/{mcpmon}/task/{mcpmon}/children")).expect("it runs");
+    let is_watchdog =
+        |pid: &&str| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "mcpmon-watchdog");
+    let compose = children.split_whitespace().find(|pid| !is_watchdog(pid)).expect("compose runs");
+    assert!(Command::new("kill").args(["-STOP", "--", &format!("-{compose}")]).status().expect("kill runs").success());
+    going.signal("INT");
+    let said = going.wait("was asked to end, and did not");
+    assert_eq!(going.end(), Some(130), "{said:#?}");
+    assert_eq!(place.counts_running(), 0);
+    assert!(!is_alive(compose));
 }
 
 #[test]

@@ -3,10 +3,19 @@
 //! sometimes, misses what it prints first, and ends when nothing runs for a moment (tried with 2.26). So from the first
 //! reload on the CLI is gone, and mcpmon shows what the containers print.
 
-use std::{collections::VecDeque, io::IsTerminal, process::ExitStatus, time::SystemTime};
+use std::{
+    collections::VecDeque,
+    io::IsTerminal,
+    process::ExitStatus,
+    time::{Duration, SystemTime},
+};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::task::JoinHandle;
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -36,10 +45,15 @@ use crate::{
     session::forward::{self, Caught, Child},
 };
 
+/// What the CLI has, beyond the longest time that a service has to stop, to go on with its end.
+const LAST_STEPS: Duration = Duration::from_secs(10);
+
 /// Why the CLI is not waited for any more.
 enum Left {
     /// It ended, asked by a signal or not.
     Ended { status: ExitStatus, asked: bool },
+    /// It was asked to end, did not, and was killed.
+    Stuck,
     /// The first thing that has to be done to a service.
     Changed(Noticed),
 }
@@ -77,6 +91,7 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
                 Left::Ended { status, asked } => {
                     ended(exit_code(status), asked, project.line.command.ends_with_container)
                 }
+                Left::Stuck => signalled(Signal::INT),
                 Left::Changed(_) => 0,
             });
         }
@@ -100,6 +115,9 @@ fn ended(code: u8, asked: bool, is_a_container_s: bool) -> u8 {
 
 /// Waits until the CLI ends, or a service is to be reloaded and everything has been started: until then compose is at
 /// work, and must not be disturbed.
+///
+/// Asked to end while it makes containers, compose 2.26 stops what runs, starts what it has just made all the same, and
+/// waits for ever for that. What starts after it was asked is stopped here, which lets it end.
 async fn until_over(
     project: &Project,
     docker: &mut tokio::process::Child,
@@ -109,6 +127,8 @@ async fn until_over(
     feed: &mut EventFeed<Docker>,
 ) -> Result<Left> {
     let mut asked = false;
+    let mut stops = FuturesUnordered::new();
+    let mut patience = Instant::now();
     let mut held: Option<Noticed> = None;
     let mut look = false;
     let mut begun = false;
@@ -132,9 +152,31 @@ async fn until_over(
             signal = caught.next() => {
                 super::super::child::hand_on(docker, child, signal);
                 asked |= forward::ends(signal);
+                patience = Instant::now() + project.longest_grace() + LAST_STEPS;
             }
-            update = feed.next() => look = matches!(&update, Update::Back(_))
-                || matches!(&update, Update::Event(event) if event.action == "start"),
+            update = feed.next() => match update {
+                // Networks and volumes come whoever's they are.
+                Update::Event(event) if event.kind == "container" => {
+                    patience = Instant::now() + project.longest_grace() + LAST_STEPS;
+                    look = event.action == "start";
+                    if look && asked {
+                        stops.push(project.stop_late(event));
+                    }
+                }
+                Update::Back(_) => look = true,
+                Update::Event(_) | Update::Lost(_) => {}
+            },
+            Some(()) = stops.next() => {}
+            () = sleep_until(patience), if asked => {
+                let program = project.line.program().display();
+                let message = format!("{program} was asked to end, and did not: it was killed");
+                say(&Event::Warning { message });
+                if let Some(pid) = docker.id() {
+                    kill_with_children(pid);
+                }
+                docker.wait().await.map_err(lost)?;
+                return Ok(Left::Stuck);
+            }
             noticed = next(watching.as_deref_mut()), if held.is_none() => match noticed {
                 Noticed::Warning(message) => say(&Event::Warning { message }),
                 noticed => {

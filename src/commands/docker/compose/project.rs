@@ -19,7 +19,7 @@ use crate::{
         generated::{ServiceLabels, text},
     },
     docker_line::{compose::Command, engine::compose_environment},
-    engine::{Engine, docker::Docker},
+    engine::{Engine, EngineEvent, docker::Docker},
     error::{Error, Result},
     model::{
         ObservedContainer, Owner, Settings, State,
@@ -215,7 +215,7 @@ impl Project {
     pub(super) fn begin(&self, context: &Context, about: &str) -> Guard {
         let settings = &self.settings.session;
         let engine = Some((Some(self.engine.info().address), settings.docker_timeout));
-        let grace = self.meant.services.keys().map(|name| self.grace(name)).max().unwrap_or_default();
+        let grace = self.longest_grace();
         Guard::begin(Begun {
             environment: self.engine_environment.clone(),
             keep: !settings.cleanup,
@@ -294,6 +294,11 @@ impl Project {
         asked.or_else(own).unwrap_or(Duration::from_secs(10))
     }
 
+    /// How long the one that may take longest has to stop.
+    pub(super) fn longest_grace(&self) -> Duration {
+        self.meant.services.keys().map(|name| self.grace(name)).max().unwrap_or_default()
+    }
+
     /// Those of the project's services that go on when this one was made or started anew: `depends_on` with `restart`.
     pub(super) fn dependents(&self, service: &str) -> Vec<String> {
         let services = self.all.services.iter();
@@ -340,10 +345,20 @@ impl Project {
         self.labels.get(name).and_then(|labels| labels.get(SESSION)) != Some(&own)
     }
 
+    /// Stops one that has just started, although all was to end.
+    pub(super) async fn stop_late(&self, started: EngineEvent) {
+        self.stop_one(&started.id, started.name.as_deref().unwrap_or(&started.id), started.attributes.get(SERVICE))
+            .await;
+    }
+
     async fn stop(&self, container: &ObservedContainer) {
-        let grace = self.grace(service(container).unwrap_or_default());
-        if let Err(error) = self.engine.stop(&container.id, grace).await {
-            warn(format!("container {} is left running ({error}); `mcpmon cleanup` tries again", container.name));
+        self.stop_one(&container.id, &container.name, service(container)).await;
+    }
+
+    async fn stop_one(&self, id: &str, name: &str, service: Option<&str>) {
+        let grace = self.grace(service.unwrap_or_default());
+        if let Err(error) = self.engine.stop(id, grace).await {
+            warn(format!("container {name} is left running ({error}); `mcpmon cleanup` tries again"));
         }
     }
 
