@@ -12,6 +12,7 @@ pub mod process;
 pub mod resident;
 pub mod runtime_folder;
 pub mod signals;
+pub mod turn;
 pub mod watchdog;
 
 use std::{

@@ -17,7 +17,7 @@ use crate::{
     orphan::KEEP,
     output::{ActionKind, Event, Reporter, follow::tail},
     plan::{Change, ImageAction, Step, Subject, container_name},
-    session::guard::Guard,
+    session::{guard::Guard, turn::Turn},
 };
 
 /// Actions at once. Measured, create and start of 50 on a bridge network by bare API: 4 at once 11 s, 8: 7.6–8.7 s,
@@ -25,6 +25,8 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// Builds and pulls at once: each is parallel in itself.
 const IMAGES_AT_ONCE: usize = 4;
+/// How long another session may take to make a network.
+const TURN: Duration = Duration::from_secs(30);
 /// Lines of a container's log that go with a failure.
 pub const LOG_LINES: usize = 10;
 
@@ -184,6 +186,15 @@ impl<E: Engine, I: Images> Executor<E, I> {
         match (step, project.networks.get(name)) {
             (Step::Remove { .. }, _) => self.engine.remove_network(name).await?,
             (_, Some(spec)) => {
+                // Engines before API 1.44 make two of one name where two sessions ask at once, and then use neither.
+                let what = format!("network {name} of {}", self.engine.info().address);
+                let turn = Turn::take(&what, TURN).await;
+                if let Err(error) = &turn {
+                    tracing::warn!("network {name}: made without waiting for others ({error})");
+                }
+                if self.engine.find_network(name).await?.is_some() {
+                    return Ok(Done::Unchanged);
+                }
                 let labels = stamp::network(&self.owner, project, spec, &spec.labels);
                 self.engine.create_network(name, spec, &labels).await?;
             }

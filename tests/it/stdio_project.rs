@@ -41,6 +41,27 @@ fn two_clients_and_up_run_one_target_side_by_side() {
     project.assert_nothing_left();
 }
 
+/// As a client does that has both in its configuration. An engine before API 1.44 makes two networks of one name then.
+#[test]
+fn two_clients_at_once_make_one_network() {
+    let server = format!("image = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"stdio\"]\n");
+    let project = Project::with("stdio-network", &format!("[targets.api]\n{server}[targets.web]\n{server}"));
+    std::thread::scope(|scope| {
+        let project = &project;
+        let sessions = ["api", "web"].map(|target| {
+            scope.spawn(move || {
+                let mut client = Client::of_target(project, target);
+                assert_ne!(client.call("greet", &json!({})), "", "{target}");
+                client
+            })
+        });
+        for session in sessions {
+            session.join().expect("it was served").leave();
+        }
+    });
+    project.assert_nothing_left();
+}
+
 #[test]
 fn a_killed_mcpmons_server_is_cleaned_up_and_a_living_ones_is_not() {
     let project = greeting("stdio-cleanup", "");

@@ -338,11 +338,18 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Resource {
+    /// Volumes have none.
+    id: Option<String>,
     name: String,
     labels: Option<HashMap<String, String>>,
 }
 
 impl Resource {
+    /// The id of the one of that name.
+    pub(super) fn id_where_named(self, name: &str) -> Option<String> {
+        self.id.filter(|_| self.name == name)
+    }
+
     pub(super) fn observed(self) -> (String, ObservedResource) {
         (self.name, ObservedResource { labels: Labels(self.labels.unwrap_or_default()) })
     }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     engine::{EngineError, EngineResult},
     model::{
+        labels::MANAGED,
         observed::ObservedResource,
         target::{NetworkSpec, VolumeSpec},
     },
@@ -71,9 +72,22 @@ impl Docker {
         self.call(operation, wire::collect(self.send("POST", "/networks/create", Some(body)))).await.map(drop)
     }
 
+    /// All of that name that are mcpmon's, where an engine has let there be several. Those that are used stay.
     pub(super) async fn delete_network(&self, name: &str) -> EngineResult<()> {
         let operation = &format!("removing network {name}");
-        gone(self.call(operation, self.client().remove_network(&wire::encode(name))).await)
+        let removed = gone(self.call(operation, self.client().remove_network(&wire::encode(name))).await);
+        let Err(error) = removed else { return Ok(()) };
+        let path = format!("/networks?filters={}", label_filter(&[(MANAGED, None)]));
+        let found: Vec<Resource> = self.get("listing networks", &path).await?;
+        let ids: Vec<String> = found.into_iter().filter_map(|one| one.id_where_named(name)).collect();
+        if ids.len() < 2 {
+            return Err(error);
+        }
+        let mut left = Ok(());
+        for id in ids {
+            left = left.and(gone(self.call(operation, self.client().remove_network(&id)).await));
+        }
+        left
     }
 
     pub(super) async fn list_volumes(&self, label: (&str, &str)) -> EngineResult<BTreeMap<String, ObservedResource>> {
