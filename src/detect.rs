@@ -117,7 +117,7 @@ pub fn watch(rules: &mut Rules, project: &Project, surroundings: Surroundings<'_
     let surroundings = Surroundings { folder: &project.folder, ..surroundings };
     let targets = project.targets.values().filter(|target| target.watch.auto);
     let commands = targets.filter_map(|target| match &target.kind {
-        TargetKind::Process(words) => Some((&target.name, words)),
+        TargetKind::Process(process) => Some((&target.name, &process.words)),
         TargetKind::Run(_) | TargetKind::Compose(_) | TargetKind::Service(_) => None,
     });
     commands

@@ -33,7 +33,7 @@ pub async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
     is_there(program)?;
     let shown = Path::new(program).file_name().unwrap_or(program).to_string_lossy();
     let known: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-    let lone = Lone::new(context, &shown, "command", Some(TargetKind::Process(known)));
+    let lone = Lone::new(context, &shown, "command", Some(known));
     let settings = Arc::new(lone.load()?);
     log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
     let Some(target) = settings.project.targets.get(lone.name()) else {
@@ -44,7 +44,11 @@ pub async fn run(context: &Context, words: &[OsString]) -> Result<u8> {
         move || Box::pin(std::future::ready(lone.load()))
     });
     let history = context.history(&Subject::Kind("command"), "command");
-    Run { context, settings: &settings, target, load }.process(launcher, history).await
+    let TargetKind::Process(process) = &target.kind else {
+        return Err(Error::failed(format!("{} is no command", lone.name())));
+    };
+    let grace = process.stop_grace_period;
+    Run { context, settings: &settings, target, load }.process(launcher, grace, history).await
 }
 
 /// Whether a word without a slash is a program at all; if not, it was perhaps meant to be a command of mcpmon's.

@@ -6,7 +6,7 @@ use crate::{
     cli::WatchArgs,
     config::{Override, Request, environment::CONFIG, load},
     error::Result,
-    model::{Settings, TargetKind},
+    model::{Settings, TargetKind, target::ProcessTarget},
 };
 
 /// Variables that are about a project's targets, or choose within its file.
@@ -17,13 +17,13 @@ const OF_PROJECTS: [&str; 2] = ["MCPMON_TARGETS__", "MCPMON_PROFILE"];
 pub struct Lone {
     request: Request,
     name: String,
-    kind: Option<TargetKind>,
+    words: Option<Vec<String>>,
 }
 
 impl Lone {
     /// `said`: what the line is called in what is shown, made fit to be a target's name. `project`: in the project's
-    /// place. `kind`: what the target is; none: a container that somebody else makes.
-    pub fn new(context: &Context, said: &str, project: &str, kind: Option<TargetKind>) -> Self {
+    /// place. `words`: the target is that command; none: a container that somebody else makes.
+    pub fn new(context: &Context, said: &str, project: &str, words: Option<Vec<String>>) -> Self {
         let name = fit(said);
         let mut request = context.request(&WatchArgs::default());
         request.without_project = true;
@@ -37,7 +37,7 @@ impl Lone {
             Override { flag: name.clone(), key: key(&["targets", &name, "image"]), values: vec!["image".to_owned()] },
             Override { flag: name.clone(), key: key(&["name"]), values: vec![project.to_owned()] },
         ]);
-        Self { request, name, kind }
+        Self { request, name, words }
     }
 
     /// The target's name.
@@ -49,8 +49,12 @@ impl Lone {
     pub fn load(&self) -> Result<Settings> {
         let mut settings = load(&self.request)?.settings;
         settings.project.targets.retain(|target, _| *target == self.name);
-        if let (Some(kind), Some(target)) = (&self.kind, settings.project.targets.get_mut(&self.name)) {
-            target.kind = kind.clone();
+        let target = settings.project.targets.get_mut(&self.name).map(|target| &mut target.kind);
+        if let (Some(words), Some(kind)) = (&self.words, target)
+            && let TargetKind::Run(pattern) = &*kind
+        {
+            let stop_grace_period = pattern.spec.stop_grace_period;
+            *kind = TargetKind::Process(ProcessTarget { words: words.clone(), stop_grace_period });
         }
         Ok(settings)
     }

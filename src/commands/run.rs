@@ -31,7 +31,7 @@ use crate::{
         server::{container::Containers, process::Processes},
         session::Options,
     },
-    reconcile::{act::Executor, compose::Composing, stamp::DEFAULT_GRACE, swap},
+    reconcile::{act::Executor, compose::Composing, swap},
     session::{
         self,
         guard::{Begun, Guard},
@@ -56,9 +56,9 @@ pub async fn run(context: &Context, args: &RunArgs) -> Result<u8> {
             let order = if alone { UpdateOrder::StartFirst } else { UpdateOrder::StopFirst };
             run.container(target.update.order.unwrap_or(order), service.grace).await
         }
-        TargetKind::Process(words) => {
+        TargetKind::Process(process) => {
             let history = context.project_history(&project.name, "run");
-            run.process(command(words, &settings)?, history).await
+            run.process(command(&process.words, &settings)?, process.stop_grace_period, history).await
         }
         TargetKind::Compose(_) => Err(no_such(project, &args.target)),
     }
@@ -139,24 +139,24 @@ impl Run<'_> {
         serve(&target.name, kept, options, launcher, extensions, reports, outside, before_the_end, &guard).await
     }
 
-    /// A session with a plain command, the first one started by this launcher.
-    pub async fn process(&self, first: process::Launcher, history: History) -> Result<u8> {
+    /// A session with a plain command, the first one started by this launcher. `grace`: what one has to end by itself.
+    pub async fn process(&self, first: process::Launcher, grace: Duration, history: History) -> Result<u8> {
         let target = self.target;
         let (reporter, reports) = Reporter::channel();
         let reporter = reporter.keeping(history.clone());
         let order = target.update.order.unwrap_or(UpdateOrder::StartFirst);
         let owner = session::new();
         let session = owner.session;
-        let guard = Guard::begin(self.context.begin(&owner, &self.settings.project.name, None, DEFAULT_GRACE));
-        let options = self.options(session, order, DEFAULT_GRACE);
-        let launcher = Arc::new(Processes::new(first, DEFAULT_GRACE));
+        let guard = Guard::begin(self.context.begin(&owner, &self.settings.project.name, None, grace));
+        let options = self.options(session, order, grace);
+        let launcher = Arc::new(Processes::new(first, grace));
         let files = self.files(reporter.clone()).await?;
         let (made, name) = (Arc::clone(&launcher), target.name.clone());
         let outside = |told| {
             let edited = move |settings: Arc<Settings>| {
                 let target = settings.project.targets.get(&name);
-                if let Some(TargetKind::Process(words)) = target.map(|target| &target.kind) {
-                    match command(words, &settings) {
+                if let Some(TargetKind::Process(process)) = target.map(|target| &target.kind) {
+                    match command(&process.words, &settings) {
                         Ok(command) => made.set(command),
                         Err(error) => reporter.report(Event::Warning { message: error.message }),
                     }

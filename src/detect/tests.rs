@@ -340,7 +340,7 @@ fn process(folder: &Path, name: &str, line: &str, auto: bool) -> Target {
         watch.auto = auto;
         watch.paths = vec![folder.join("named")];
     });
-    target.kind = TargetKind::Process(shell_words::split(line).expect("words"));
+    target.kind = TargetKind::Process(crate::model::testing::process(shell_words::split(line).expect("words")));
     target
 }
 

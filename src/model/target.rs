@@ -72,7 +72,16 @@ pub enum TargetKind {
     /// One service of a compose project.
     Service(Box<ServiceTarget>),
     /// A plain command; runs in a stdio session only.
-    Process(Vec<String>),
+    Process(ProcessTarget),
+}
+
+/// A plain command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessTarget {
+    /// The program and its arguments.
+    pub words: Vec<String>,
+    /// From SIGTERM to SIGKILL; and what a replaced one has to answer what it already has.
+    pub stop_grace_period: Duration,
 }
 
 /// A folder or file of the host that a container mounts.

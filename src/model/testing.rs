@@ -14,8 +14,13 @@ use super::{
     observed::ObservedResource,
     service::{COMPOSE_NUMBER, COMPOSE_PROJECT, COMPOSE_SERVICE, ComposeProject},
     spec::{NetworkAttachment, RestartPolicy},
-    target::{ExtensionSettings, McpSettings, NetworkSpec, OnReload, PullPolicy, UpdateConfig},
+    target::{ExtensionSettings, McpSettings, NetworkSpec, OnReload, ProcessTarget, PullPolicy, UpdateConfig},
 };
+
+/// A plain command.
+pub fn process(words: Vec<String>) -> ProcessTarget {
+    ProcessTarget { words, stop_grace_period: Duration::from_secs(10) }
+}
 
 /// A container of that image in the project's default network, everything else as it comes.
 pub fn spec(image: &str) -> ContainerSpec {

@@ -16,7 +16,7 @@ use mcpmon::{
         OnDrift, OnExit, Project, ReconcileSettings, SessionSettings, Settings, WatchSettings,
         settings::BackoffSettings,
         spec::Logging,
-        target::{ExtensionSettings, McpSettings, OnReload, Target, TargetKind, UpdateConfig},
+        target::{ExtensionSettings, McpSettings, OnReload, ProcessTarget, Target, TargetKind, UpdateConfig},
     },
     output::{Event, Paint, Reporter, follow::tail},
 };
@@ -30,7 +30,7 @@ fn settings(project: &str, targets: &[&str]) -> Settings {
     let target = |name: &&str| {
         let target = Target {
             name: (*name).to_owned(),
-            kind: TargetKind::Process(Vec::new()),
+            kind: TargetKind::Process(ProcessTarget { words: Vec::new(), stop_grace_period: Duration::ZERO }),
             depends_on: BTreeMap::new(),
             watch: WatchSettings {
                 paths: Vec::new(),

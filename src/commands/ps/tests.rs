@@ -66,7 +66,7 @@ fn example() -> Vec<Row> {
             target("api", kind()),
             target("db", kind()),
             target("job", kind()),
-            target("local", TargetKind::Process(vec!["python".into()])),
+            target("local", TargetKind::Process(crate::model::testing::process(vec!["python".into()]))),
             target("web", kind()),
         ]),
         networks: BTreeMap::new(),

@@ -105,7 +105,7 @@ pub(super) fn run_target(
 }
 
 /// The target's own, or the common one.
-fn stop_grace_period(
+pub(super) fn stop_grace_period(
     findings: &mut Findings<'_>,
     at: &KeyPath,
     target: &FileTarget,

@@ -23,7 +23,8 @@ use crate::{
         Target, TargetKind, WatchSettings,
         spec::Port,
         target::{
-            ComposeTarget, Condition, ExtensionSettings, McpSettings, OnReload, Transport, UpdateConfig, UpdateOrder,
+            ComposeTarget, Condition, ExtensionSettings, McpSettings, OnReload, ProcessTarget, Transport, UpdateConfig,
+            UpdateOrder,
         },
     },
 };
@@ -98,7 +99,8 @@ pub(super) fn target(
                 findings
                     .problem(at.key("run"), Invalid::new("the command is empty").help("a program and its arguments"));
             }
-            TargetKind::Process(words.unwrap_or_default())
+            let stop_grace_period = container::stop_grace_period(findings, at, target, surroundings);
+            TargetKind::Process(ProcessTarget { words: words.unwrap_or_default(), stop_grace_period })
         }
     };
     let watch = WatchSettings { rules, ..surroundings.watch.clone() };
@@ -142,8 +144,9 @@ fn belongs(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget, kind:
         Kind::Compose => "a compose target: set it in its compose file, or under compose.override",
         Kind::Process => "a plain command",
     };
+    let fits = |key: &str| SHARED.contains(&key) || (kind == Kind::Process && key == "stop_grace_period");
     let Ok(serde_json::Value::Object(keys)) = serde_json::to_value(target) else { return };
-    for (key, _) in keys.iter().filter(|(key, value)| !value.is_null() && !SHARED.contains(&key.as_str())) {
+    for (key, _) in keys.iter().filter(|(key, value)| !value.is_null() && !fits(key)) {
         findings.key_problem(at.key(key), Invalid::new(format!("{key} does not belong to {what}")));
     }
 }

@@ -266,13 +266,17 @@ fn the_other_kinds_of_target() {
     let settings = settings(
         "[targets.web.compose]\nfile = \"compose.yml\"\nservices = [\"web\"]\n\
          override.services.web.environment = { A = \"${B}\" }\n\
-         [targets.local]\nrun = \"python 'my server.py'\"",
+         [targets.local]\nrun = \"python 'my server.py'\"\nstop_grace_period = \"3s\"\n\
+         [targets.other]\nrun = \"other\"\n[docker]\nstop_grace_period = \"4s\"",
     );
     let TargetKind::Compose(compose) = &settings.project.targets["web"].kind else { panic!() };
     assert_eq!(compose.file, [Path::new("/srv/My Project/compose.yml")]);
     assert_eq!(compose.overrides["services"]["web"]["environment"]["A"], "${B}");
-    let TargetKind::Process(words) = &settings.project.targets["local"].kind else { panic!() };
-    assert_eq!(words, &["python", "my server.py"]);
+    let TargetKind::Process(process) = &settings.project.targets["local"].kind else { panic!() };
+    assert_eq!(process.words, ["python", "my server.py"]);
+    assert_eq!(process.stop_grace_period, Duration::from_secs(3));
+    let TargetKind::Process(other) = &settings.project.targets["other"].kind else { panic!() };
+    assert_eq!(other.stop_grace_period, Duration::from_secs(4), "the common one");
 }
 
 #[test]
