@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     model::target::McpSettings,
-    proxy::{Frame, session::Claim},
+    proxy::{Frame, json, make, session::Claim},
 };
 
 /// One extension. What it does must end soon: the session waits for it.
@@ -94,6 +94,32 @@ impl ExtensionSet {
     pub fn result(&mut self, method: &str, frame: Frame) -> Frame {
         let asked = self.extensions.iter_mut().filter(|one| one.results().contains(&method));
         asked.fold(frame, |frame, one| one.result(method, frame))
+    }
+
+    /// A batch of answers, of which some are to those methods: what the client gets. It stays as it came where nothing
+    /// in it is changed.
+    pub fn batch(&mut self, methods: &[Option<&'static str>], frame: Frame) -> Frame {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        let read = json::list(frame.bytes(), |part| {
+            parts.push(part);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        if read.is_err() || parts.len() != methods.len() {
+            return frame;
+        }
+        let mut changed = false;
+        let mut seen = Vec::with_capacity(parts.len());
+        for (part, method) in parts.into_iter().zip(methods) {
+            let alone = make::alone(part);
+            let after = method.map_or_else(|| alone.clone(), |method| self.result(method, alone.clone()));
+            changed |= after != alone;
+            seen.push(after);
+        }
+        if !changed {
+            return frame;
+        }
+        let parts: Vec<&[u8]> = seen.iter().map(|part| part.bytes().trim_ascii_end()).collect();
+        Frame::new([b"[", parts.join(&b","[..]).as_slice(), b"]"].concat())
     }
 
     /// The answer to a request that fits a claim.
@@ -172,6 +198,38 @@ mod tests {
         assert_eq!(set.serve(1, &frame()), Frame::new("{}b".to_owned()));
         let nobodys = set.serve(3, &Frame::new(r#"{"jsonrpc":"2.0","id":7,"method":"x"}"#.to_owned()));
         assert!(nobodys.bytes().starts_with(br#"{"jsonrpc":"2.0","id":7,"error""#), "{nobodys:?}");
+    }
+
+    #[test]
+    fn a_batch_is_put_together_again_where_a_part_of_it_is_changed() {
+        /// Makes large results small.
+        #[derive(Debug)]
+        struct Small;
+        impl Extension for Small {
+            fn name(&self) -> &'static str {
+                "small"
+            }
+            fn results(&self) -> &'static [&'static str] {
+                &["tools/call"]
+            }
+            fn claims(&self) -> &'static [Claim] {
+                &[]
+            }
+            fn result(&mut self, _: &str, frame: Frame) -> Frame {
+                if frame.len() > 10 { Frame::new("{\"s\":1}".to_owned()) } else { frame }
+            }
+            fn serve(&mut self, _: &Claim, frame: &Frame) -> Frame {
+                frame.clone()
+            }
+            fn end(&mut self) {}
+        }
+        let mut set = ExtensionSet::of(vec![Box::new(Small)]);
+        let frame = |text: &str| Frame::new(text.to_owned());
+        let methods = [Some("tools/call"), None, Some("tools/call")];
+        let small = frame("[ {\"a\":1} , {\"long\":\"long\"},{} ]");
+        assert_eq!(set.batch(&methods, small.clone()), small, "as it came");
+        let large = frame("[{\"long\":\"long\"}, {\"long\":\"long\"},{}]");
+        assert_eq!(set.batch(&methods, large), frame("[{\"s\":1},{\"long\":\"long\"},{}]"));
     }
 
     #[test]

@@ -19,7 +19,7 @@
 //!
 //! # Bounds
 //!
-//! The client is not read while a server has 1 MiB waiting, and the servers are not while the client has. What
+//! The client is not read while it or a server has 1 MiB waiting, and the servers are not while the client has. What
 //! is held for lack of a server is the session's business, and bounded there. So memory is bounded by the largest frame.
 
 mod awake;

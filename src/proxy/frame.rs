@@ -175,13 +175,13 @@ impl Lines {
     /// Takes what there is of a line that is not kept. True: up to its end.
     fn rest_of_line(&mut self, unfinished: impl Fn(usize) -> Skipping) -> (bool, Bytes) {
         self.searched = 0;
-        if let Some(end) = memchr::memchr(b'\n', &self.kept) {
-            self.skipping = Skipping::Nothing;
-            return (true, self.kept.split_to(end + 1).freeze());
+        let end = memchr::memchr(b'\n', &self.kept);
+        let piece = self.kept.split_to(end.map_or(self.kept.len(), |end| end + 1)).freeze();
+        if piece.len() > LARGE {
+            self.kept = BytesMut::from(&self.kept[..]); // as of a large frame
         }
-        let piece = self.kept.split().freeze();
-        self.skipping = unfinished(piece.len());
-        (false, piece)
+        self.skipping = if end.is_some() { Skipping::Nothing } else { unfinished(piece.len()) };
+        (end.is_some(), piece)
     }
 }
 
@@ -248,6 +248,20 @@ mod tests {
         assert!(room < LARGE, "{room} bytes are kept");
         lines.push(b"\n");
         assert_eq!(lines.next(), Some(self::frame("{}\n")));
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_leaves_no_memory_behind() {
+        let mut lines = Lines::with_limit(4 << 20);
+        for _ in 0..80 {
+            lines.push(&vec![b'{'; 64 << 10]);
+            assert_eq!(lines.next(), None);
+        }
+        lines.push(b"\n{}\n");
+        assert_eq!(lines.next(), Some(Line::Lost((80 << 16) + 1)));
+        assert_eq!(lines.next(), Some(self::frame("{}\n")));
+        let room = lines.kept.capacity();
+        assert!(room < LARGE, "{room} bytes are kept");
     }
 
     proptest! {

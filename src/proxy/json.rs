@@ -2,7 +2,8 @@
 //!
 //! A session needs a few fields of each frame and hands the rest on, however large. What is walked over is still checked,
 //! to the last byte: what is not JSON (RFC 8259) is refused, exactly where serde_json refuses it (a property test
-//! compares them). It is quicker because of texts: a long one is skipped by vector instructions, in steps that stay in the
+//! compares them), but for `NaN`, `Infinity` and `-Infinity`: Python writes and reads them, and who can't read them has to
+//! say so itself. It is quicker because of texts: a long one is skipped by vector instructions, in steps that stay in the
 //! nearest cache, so that a large frame goes through memory once.
 
 /// Why a text was not walked to its end.
@@ -134,6 +135,8 @@ impl<'a> Walk<'a> {
                 b't' => self.word(b"rue")?,
                 b'f' => self.word(b"alse")?,
                 b'n' => self.word(b"ull")?,
+                b'N' => self.word(b"aN")?,
+                b'I' => self.word(b"nfinity")?,
                 b'-' | b'0'..=b'9' => self.rest_of_number(first)?,
                 _ => return None,
             }
@@ -163,6 +166,7 @@ impl<'a> Walk<'a> {
         match first {
             b'0' if !self.text.get(self.at).is_some_and(u8::is_ascii_digit) => {}
             b'1'..=b'9' => self.at += self.count_digits(),
+            b'I' => return self.word(b"nfinity"),
             _ => return None,
         }
         if self.text.get(self.at) == Some(&b'.') {
@@ -300,6 +304,16 @@ mod tests {
     fn agrees(text: &[u8]) {
         let theirs = serde_json::from_slice::<&RawValue>(text);
         assert_eq!(is_json(text), theirs.is_ok(), "{:?}: {theirs:?}", String::from_utf8_lossy(text));
+    }
+
+    #[test]
+    fn what_python_writes_is_passed_over() {
+        for text in ["NaN", "-Infinity", r#"{"a":[Infinity,NaN , 1]}"#] {
+            assert!(is_json(text.as_bytes()), "{text}");
+        }
+        for text in ["Na", "-NaN", "Infinit", "--Infinity", "NaN1", "+Infinity", "nan", "[Inf]", "-I"] {
+            assert!(!is_json(text.as_bytes()), "{text}");
+        }
     }
 
     #[test]

@@ -174,6 +174,12 @@ impl Lists {
         self.reading.retain(|kind, _| kind.capability() != capability);
     }
 
+    /// The server has no such list: as good as an empty one.
+    pub fn has_none(&mut self, kind: Kind) {
+        self.reading.remove(&kind);
+        self.whole.insert(kind, BTreeMap::new());
+    }
+
     /// Known as a whole.
     pub fn knows(&self, kind: Kind) -> bool {
         self.whole.contains_key(&kind)

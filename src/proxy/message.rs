@@ -18,6 +18,8 @@ pub type Raw<'a> = &'a [u8];
 pub enum Id {
     /// A whole number.
     Number(i64),
+    /// One beyond those.
+    Large(u64),
     /// A text.
     Text(Box<str>),
 }
@@ -30,6 +32,7 @@ impl std::fmt::Display for Id {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Number(number) => number.fmt(formatter),
+            Self::Large(number) => number.fmt(formatter),
             Self::Text(text) => write!(formatter, "{text:?}"),
         }
     }
@@ -154,7 +157,7 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
         });
         return match read {
             Err(_) => Err(not_json(frame)),
-            Ok(()) if batch.is_empty() => Err(NotAMessage("an empty batch".into())),
+            Ok(()) if batch.is_empty() => Err(NotAMessage("not JSON-RPC (an empty batch)".into())),
             Ok(()) => Ok(Message::Batch(batch)),
         };
     }
@@ -169,15 +172,15 @@ pub fn parse(frame: &[u8]) -> Result<Message<'_>, NotAMessage> {
     match (method, envelope.id) {
         (Some(method), Some(raw_id)) => match read_id(raw_id)? {
             Some(id) => Ok(Message::Request(Request { id, raw_id, method, params })),
-            None => Err(NotAMessage("a request whose id is null".into())),
+            None => Err(NotAMessage("not JSON-RPC (a request whose id is null)".into())),
         },
         (Some(method), None) => Ok(Message::Notification { method, params }),
         (None, raw_id) => {
+            // With both, which should not be, the error counts: there are servers that say `"result":null` beside it.
             let outcome = match (envelope.result, envelope.error.filter(not_null)) {
+                (_, Some(error)) => Outcome::Error(error),
                 (Some(result), None) => Outcome::Result(result),
-                (None, Some(error)) => Outcome::Error(error),
-                (Some(_), Some(_)) => return Err(NotAMessage("an answer with both a result and an error".into())),
-                (None, None) => return Err(NotAMessage("neither a request nor an answer".into())),
+                (None, None) => return Err(NotAMessage("not JSON-RPC (neither a request nor an answer)".into())),
             };
             let id = raw_id.map(read_id).transpose()?.flatten();
             Ok(Message::Response(Response { id, raw_id, outcome }))
@@ -206,9 +209,12 @@ fn read_id(raw: Raw<'_>) -> Result<Option<Id>, NotAMessage> {
     let read = match raw.first() {
         Some(b'"') => serde_json::from_slice(raw).ok().map(|text| Some(Id::Text(text))),
         Some(b'n') => Some(None),
-        _ => std::str::from_utf8(raw).ok().and_then(|text| text.parse().ok()).map(|number| Some(Id::Number(number))),
+        _ => std::str::from_utf8(raw).ok().and_then(|text| {
+            let number = text.parse().map(Id::Number);
+            Some(Some(number.or_else(|_| text.parse().map(Id::Large)).ok()?))
+        }),
     };
-    read.ok_or_else(|| NotAMessage("an id that is neither a text nor a whole number".into()))
+    read.ok_or_else(|| NotAMessage("not JSON-RPC (its id is neither a text nor a whole number of 64 bits)".into()))
 }
 
 /// Why it is no message, in serde_json's words, which name the place.
@@ -262,7 +268,7 @@ mod tests {
             (Some(method), None, ..) => format!("notification {method} {:?}", part("params").unwrap_or_default()),
             (Some(method), ..) => format!("request {} {method} {:?}", id?, part("params").unwrap_or_default()),
             (None, _, Some(result), None) => format!("result {id:?} {result:?}"),
-            (None, _, None, Some(error)) => format!("error {id:?} {error:?}"),
+            (None, _, _, Some(error)) => format!("error {id:?} {error:?}"),
             _ => return None,
         })
     }
@@ -321,17 +327,14 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#, r#"error for nobody: {"code":1}"#),
             (r#"{"jsonrpc":"2.0","error":{}}"#, "error for nobody: {}"),
             (r#" [{"jsonrpc":"2.0"},{}]"#, "batch of 2"),
-            ("[]", "no message: an empty batch"),
-            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "no message: a request whose id is null"),
-            (
-                r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
-                "no message: an id that is neither a text nor a whole number",
-            ),
-            (r#"{"jsonrpc":"2.0","id":1}"#, "no message: neither a request nor an answer"),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":1,"error":1}"#,
-                "no message: an answer with both a result and an error",
-            ),
+            (r#"{"jsonrpc":"2.0","id":18446744073709551615,"method":"ping"}"#, "request 18446744073709551615 ping"),
+            (r#"{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":1}}"#, r#"error for 1: {"code":1}"#),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{"a":NaN}}"#, r#"result for 1: {"a":NaN}"#),
+            ("[]", "no message: not JSON-RPC"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, "no message: not JSON-RPC"),
+            (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, "no message: not JSON-RPC"),
+            (r#"{"jsonrpc":"2.0","id":18446744073709551616,"method":"ping"}"#, "no message: not JSON-RPC"),
+            (r#"{"jsonrpc":"2.0","id":1}"#, "no message: not JSON-RPC"),
             (r#"{"level":"info","msg":"listening"}"#, "no message: not JSON-RPC 2.0"),
             (r#"{"jsonrpc":"1.0","id":1,"method":"x"}"#, "no message: not JSON-RPC 2.0"),
             ("{nonsense", "no message: not JSON"),

@@ -31,6 +31,7 @@ mod reload;
 mod switch;
 #[cfg(test)]
 mod tests;
+mod version;
 mod waiting;
 
 use std::{
@@ -89,8 +90,8 @@ pub enum Input {
     Begin,
     /// The client sent a line.
     FromClient(Frame),
-    /// The client sent what is no JSON-RPC (so many bytes).
-    NoiseFromClient(usize),
+    /// The client sent a line that is no JSON-RPC; or one that is too long or has no end (so many bytes).
+    NoiseFromClient(Option<usize>),
     /// The client's end of file.
     ClientClosed,
     /// A server sent a line.
@@ -135,6 +136,13 @@ pub enum Output {
         /// The method, one of [`Options::results`].
         method: &'static str,
         /// The answer.
+        frame: Frame,
+    },
+    /// To the client; it is a batch of answers, some of which an extension wants to look at first.
+    Results {
+        /// For each of them, in their order: the method, where it is one of [`Options::results`].
+        methods: Vec<Option<&'static str>>,
+        /// The batch.
         frame: Frame,
     },
     /// A request that an extension answers: the claim's place in [`Options::claims`].

@@ -57,7 +57,8 @@ impl<L: Launcher> Drive<L> {
     pub(super) fn read_from_client(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut read = false;
         while let Some(input) = &self.input {
-            if self.servers.values().any(|server| server.queue.len() >= FULL) {
+            // Refusals go to the client without a server, so its own side counts too.
+            if self.to_client.len() >= FULL || self.servers.values().any(|server| server.queue.len() >= FULL) {
                 break;
             }
             match input.poll_read(cx, &mut self.piece) {
@@ -95,8 +96,10 @@ impl<L: Launcher> Drive<L> {
                 }
                 self.handle(Input::FromClient(frame), now);
             }
-            Line::Noise(bytes) => self.handle(Input::NoiseFromClient(bytes.len()), now),
-            Line::Lost(length) => self.handle(Input::NoiseFromClient(length), now),
+            // It comes in pieces, and is told of once.
+            Line::Noise(bytes) if bytes.ends_with(b"\n") => self.handle(Input::NoiseFromClient(None), now),
+            Line::Noise(_) => {}
+            Line::Lost(length) => self.handle(Input::NoiseFromClient(Some(length)), now),
         }
     }
 

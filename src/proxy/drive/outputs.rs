@@ -59,6 +59,10 @@ impl<L: Launcher> Drive<L> {
                 let frame = self.extensions.result(method, frame);
                 self.send(&frame, now);
             }
+            Output::Results { methods, frame } => {
+                let frame = self.extensions.batch(&methods, frame);
+                self.send(&frame, now);
+            }
             Output::Serve { claim, frame } => {
                 let answer = self.extensions.serve(claim, &frame);
                 self.send(&answer, now);

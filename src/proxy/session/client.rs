@@ -27,7 +27,7 @@ pub(super) struct Client {
     gone: VecDeque<Id>,
     /// The legacy era's handshake.
     pub(super) initialize: Option<Initialize>,
-    /// The modern era's `_meta`, as far as it describes the client.
+    /// The modern era's `_meta`, as far as it describes the client, once a server has answered in that era.
     pub(super) modern: Option<Modern>,
     /// `logging/setLevel`, as it was accepted last.
     pub(super) log_level: Option<Frame>,
@@ -46,8 +46,8 @@ pub(super) struct Pending {
     pub(super) purpose: Purpose,
     /// The method, where an extension looks at its results.
     pub(super) looked_at: Option<&'static str>,
-    /// It is of the modern era: a result proves that the server is too.
-    pub(super) modern: bool,
+    /// It is of the modern era, and no server has answered in it yet: a result proves that this one is too.
+    pub(super) modern: Option<Box<Modern>>,
     /// The client does not want the answer any more.
     pub(super) cancelled: bool,
 }
@@ -150,8 +150,6 @@ pub(super) struct Modern {
     pub(super) version: String,
     /// `_meta` of a request of mcpmon's own in its name.
     pub(super) meta: Value,
-    /// A server has answered in this era.
-    pub(super) confirmed: bool,
 }
 
 impl Modern {
@@ -163,13 +161,13 @@ impl Modern {
             #[serde(rename = "_meta")]
             meta: Map<String, Value>,
         }
-        // Most params are small; those that are not are looked through once, because what is found is kept.
+        // Most params are small; those that are not are looked through once, because what is answered is kept.
         let Params { meta } = read(params)?;
         let version = meta.get("io.modelcontextprotocol/protocolVersion")?.as_str()?.to_owned();
         let about_the_client =
             ["protocolVersion", "clientInfo", "clientCapabilities"].map(|name| format!("{PREFIX}{name}"));
         let meta: Map<String, Value> = meta.into_iter().filter(|(name, _)| about_the_client.contains(name)).collect();
-        Some(Self { version, meta: Value::Object(meta), confirmed: false })
+        Some(Self { version, meta: Value::Object(meta) })
     }
 }
 

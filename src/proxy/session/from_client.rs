@@ -18,8 +18,19 @@ use crate::proxy::{
 const KEPT_CALL: usize = 16 << 10;
 
 impl Session {
-    pub(super) fn client_noise(&mut self, bytes: usize) {
-        self.tell(Notice::FromClient { reason: format!("not JSON-RPC ({bytes} bytes)") });
+    pub(super) fn client_noise(&mut self, bytes: Option<usize>) {
+        self.unreadable(
+            PARSE_ERROR,
+            match bytes {
+                None => "not JSON-RPC (it begins with neither `{` nor `[`)".into(),
+                Some(bytes) => format!("not JSON-RPC (it ends after {bytes} bytes, or goes on for too long)"),
+            },
+        );
+    }
+
+    fn unreadable(&mut self, code: i64, reason: String) {
+        self.out.push(Output::ToClient(make::unreadable(code, &reason)));
+        self.tell(Notice::FromClient { reason });
     }
 
     pub(super) fn client_sent(&mut self, frame: Frame, now: Instant) {
@@ -31,8 +42,7 @@ impl Session {
             Ok(Message::Batch(parts)) => self.client_batch(frame, &parts, now),
             Err(error) => {
                 let code = if error.0.starts_with("not JSON (") { PARSE_ERROR } else { INVALID_REQUEST };
-                self.out.push(Output::ToClient(make::unreadable(code, &error.0)));
-                self.tell(Notice::FromClient { reason: error.0 });
+                self.unreadable(code, error.0);
             }
         }
     }
@@ -113,13 +123,9 @@ impl Session {
             "tools/call" if frame.len() <= KEPT_CALL => Purpose::Call(frame.clone()),
             _ => Purpose::Plain,
         };
-        let mut modern = false;
-        if self.client.accepted().is_none() && !matches!(purpose, Purpose::Initialize) {
-            if self.client.modern.is_none() {
-                self.client.modern = Modern::read(request.params);
-            }
-            modern = self.client.modern.is_some();
-        }
+        let is_open = self.client.accepted().is_none() && self.client.modern.is_none();
+        let asks_in_it = is_open && !matches!(purpose, Purpose::Initialize);
+        let modern = if asks_in_it { Modern::read(request.params).map(Box::new) } else { None };
         let looked_at = self.options.results.iter().copied().find(|method| *method == request.method);
         Pending { at: At::Waiting, purpose, looked_at, modern, cancelled: false }
     }

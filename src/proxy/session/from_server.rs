@@ -1,6 +1,6 @@
 //! What servers send, and where it goes.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use serde_json::{Value, value::RawValue};
 
@@ -22,7 +22,13 @@ impl Session {
         let Some(instance) = self.instances.get_mut(&server) else { return };
         let bytes = frame.bytes().clone(); // shared: what is borrowed from it stands in the frame
         let Ok(message) = parse(&bytes) else {
-            return self.out.push(Output::Noise(server, frame));
+            // Somebody waits for it all the same: what is no UTF-8 in its texts is replaced, as most clients would.
+            return match String::from_utf8_lossy(&bytes) {
+                Cow::Owned(mended) if parse(mended.as_bytes()).is_ok() => {
+                    self.server_sent(server, Frame::new(mended), now);
+                }
+                _ => self.out.push(Output::Noise(server, frame)),
+            };
         };
         match message {
             Message::Response(response) => self.server_response(server, frame, &response, now),
@@ -174,8 +180,9 @@ impl Session {
             }
             return;
         };
-        let frame = self.learn(server, id, &pending, frame, response.outcome);
-        match pending.looked_at {
+        let looked_at = pending.looked_at;
+        let frame = self.learn(server, id, pending, frame, response.outcome);
+        match looked_at {
             Some(method) if matches!(response.outcome, Outcome::Result(_)) => {
                 self.out.push(Output::Result { method, frame });
             }
@@ -202,7 +209,7 @@ impl Session {
     }
 
     /// Takes from an answer what a later server has to be told, or compared with. Gives the frame for the client.
-    fn learn(&mut self, server: ServerId, id: &Id, pending: &Pending, frame: Frame, outcome: Outcome<'_>) -> Frame {
+    fn learn(&mut self, server: ServerId, id: &Id, pending: Pending, frame: Frame, outcome: Outcome<'_>) -> Frame {
         self.served = true;
         self.trouble = false;
         let Outcome::Result(result) = outcome else {
@@ -216,12 +223,14 @@ impl Session {
             }
             return frame;
         };
-        if pending.modern
-            && let Some(modern) = &mut self.client.modern
+        // The version is that of the request that was answered: one before may have been refused for its own.
+        if let Some(modern) = pending.modern
+            && self.client.modern.is_none()
+            && self.client.accepted().is_none()
         {
-            modern.confirmed = true;
+            self.client.modern = Some(*modern);
         }
-        match &pending.purpose {
+        match pending.purpose {
             Purpose::Initialize => {
                 self.reload.handshake_by = None;
                 let accepted = accepted(result);
@@ -241,12 +250,12 @@ impl Session {
                 }
                 return edit::with_list_changed(&frame, result).unwrap_or(frame);
             }
-            Purpose::SetLevel(frame) => self.client.log_level = Some(frame.clone()),
+            Purpose::SetLevel(frame) => self.client.log_level = Some(frame),
             Purpose::Subscribe(uri, frame) => {
-                self.client.subscriptions.retain(|(other, _)| other != uri);
-                self.client.subscriptions.push((uri.clone(), frame.clone()));
+                self.client.subscriptions.retain(|(other, _)| *other != uri);
+                self.client.subscriptions.push((uri, frame));
             }
-            Purpose::Unsubscribe(uri) => self.client.subscriptions.retain(|(other, _)| other != uri),
+            Purpose::Unsubscribe(uri) => self.client.subscriptions.retain(|(other, _)| *other != uri),
             Purpose::Listen => drop(self.client.listens.remove(id)),
             Purpose::Plain | Purpose::Call(_) => {}
         }
@@ -262,7 +271,6 @@ impl Session {
                 let before = &messages[..place];
                 pending.is_some_and(|pending| {
                     pending.at == At::Server(server)
-                        && pending.looked_at.is_none()
                         && !matches!(pending.purpose, Purpose::Initialize | Purpose::Discover(_))
                 }) && !before
                     .iter()
@@ -276,15 +284,21 @@ impl Session {
             }
             return;
         }
+        let mut looked_at = Vec::new();
         for message in messages {
             if let Ok(Message::Response(Response { id: Some(id), outcome, .. })) = message
                 && let Some(pending) = self.take_pending(&id, server)
             {
+                looked_at.push(pending.looked_at.filter(|_| matches!(outcome, Outcome::Result(_))));
                 // What is learnt is kept; the frame is the whole batch.
-                let _ = self.learn(server, &id, &pending, frame.clone(), outcome);
+                let _ = self.learn(server, &id, pending, frame.clone(), outcome);
             }
         }
-        self.out.push(Output::ToClient(frame));
+        self.out.push(if looked_at.iter().any(Option::is_some) {
+            Output::Results { methods: looked_at, frame }
+        } else {
+            Output::ToClient(frame)
+        });
         self.stop_if_drained(server);
     }
 }

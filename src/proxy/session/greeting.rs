@@ -9,11 +9,12 @@ use super::{
     from_server::accepted,
     instance::{Instance, Own, Phase},
     reload::Handshake,
+    version::{is_not_there, supported},
 };
 use crate::proxy::{
     lists::{Kind, Page},
-    make::{self, Reason},
-    message::{Id, Outcome, Raw, read},
+    make,
+    message::{Id, Outcome},
 };
 
 impl Session {
@@ -21,62 +22,23 @@ impl Session {
         match own {
             Own::Told => {}
             Own::List(kind) => self.list_answered(server, kind, outcome, now),
-            Own::Initialize => {
-                let agreed = self.client.accepted().map(|accepted| accepted.version.clone()).unwrap_or_default();
-                match outcome {
-                    Outcome::Result(result) if accepted(result).version == agreed => {
-                        if let Some(instance) = self.instances.get_mut(&server) {
-                            instance.declared = accepted(result).capabilities;
-                        }
-                        self.greeted(server, now);
-                    }
-                    Outcome::Result(result) => {
-                        self.other_version(server, &agreed, &accepted(result).version, now);
-                    }
-                    Outcome::Error(error) => {
-                        self.abandon(server, &format!("it refused initialize: {}", words(error)), now);
-                    }
+            Own::Versions => self.versions_told(server, outcome, now),
+            Own::Initialize | Own::Discover => {
+                let result = match outcome {
+                    Outcome::Result(result) => result,
+                    Outcome::Error(error) => return self.handshake_refused(server, error, now),
+                };
+                let accepted = accepted(result);
+                let versions = if own == Own::Discover { supported(result) } else { vec![accepted.version] };
+                if !versions.contains(&self.version()) {
+                    return self.other_version(server, &versions.join(", "), now);
                 }
-            }
-            Own::Discover => {
-                #[derive(serde::Deserialize)]
-                #[serde(rename_all = "camelCase")]
-                struct Discovered {
-                    #[serde(default)]
-                    supported_versions: Vec<String>,
+                if let Some(instance) = self.instances.get_mut(&server) {
+                    instance.declared = accepted.capabilities;
                 }
-                let version = self.client.modern.as_ref().map(|modern| modern.version.clone()).unwrap_or_default();
-                match outcome {
-                    Outcome::Result(result) => {
-                        let supported =
-                            read::<Discovered>(Some(result)).map(|found| found.supported_versions).unwrap_or_default();
-                        if !supported.contains(&version) {
-                            return self.other_version(server, &version, &supported.join(", "), now);
-                        }
-                        if let Some(instance) = self.instances.get_mut(&server) {
-                            instance.declared = accepted(result).capabilities;
-                        }
-                        self.greeted(server, now);
-                    }
-                    Outcome::Error(error) => {
-                        let other = format!("not {version} ({})", words(error));
-                        self.other_version(server, &version, &other, now);
-                    }
-                }
+                self.greeted(server, now);
             }
         }
-    }
-
-    /// The new server speaks another version: the client, whose session has its version, hears of it with its next request.
-    fn other_version(&mut self, server: ServerId, agreed: &str, other: &str, now: Instant) {
-        let text = format!(
-            "the changed server speaks protocol version {other}, this session {agreed}: start a new session to use it"
-        );
-        if self.current.is_none() {
-            self.let_go_waiting(Reason::VersionChanged, &text, "no server of this session's protocol version", None);
-        }
-        self.reload.told_apart = Some(text);
-        self.abandon(server, &format!("it speaks protocol version {other}, the session {agreed}"), now);
     }
 
     /// The new server has answered: it is told the rest of what the client has told the old one, and heard.
@@ -139,13 +101,19 @@ impl Session {
     fn list_answered(&mut self, server: ServerId, kind: Kind, outcome: Outcome<'_>, now: Instant) {
         let Some(instance) = self.instances.get_mut(&server) else { return };
         instance.reading -= 1;
-        // An error, or another shape: it declares the list and does not have it. The list stays unknown.
-        if let Outcome::Result(result) = outcome
-            && let Page::More(cursor) = instance.lists.page(kind, result)
-        {
-            self.ask_for_list(server, kind, Some(&cursor));
+        match outcome {
+            Outcome::Result(result) => {
+                if let Page::More(cursor) = instance.lists.page(kind, result) {
+                    self.ask_for_list(server, kind, Some(&cursor));
+                }
+            }
+            // It declares resources, say, and has no templates.
+            Outcome::Error(error) if is_not_there(error) => instance.lists.has_none(kind),
+            // The list stays unknown.
+            Outcome::Error(_) => {}
         }
         self.ready_if_read(server, now);
+        self.stop_if_drained(server);
     }
 
     fn ready_if_read(&mut self, server: ServerId, now: Instant) {
@@ -154,10 +122,4 @@ impl Session {
             self.switch(server, now);
         }
     }
-}
-
-/// What an error says.
-fn words(error: Raw<'_>) -> String {
-    let message = read::<Value>(Some(error)).and_then(|error| Some(error["message"].as_str()?.to_owned()));
-    message.unwrap_or_else(|| "an error without words".into())
 }

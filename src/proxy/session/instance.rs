@@ -31,8 +31,17 @@ pub(super) struct Instance {
     pub(super) started: Option<Instant>,
     /// It was told that no more will come.
     pub(super) input_closed: bool,
+    /// How it refused the handshake.
+    pub(super) refused: Option<String>,
     /// Stop it, but keep it: it may be asked for again.
     pub(super) keep: bool,
+}
+
+/// What a server offers its client.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Offers {
+    pub(super) declared: Declared,
+    pub(super) lists: Lists,
 }
 
 /// What it was asked for.
@@ -86,6 +95,8 @@ pub(super) enum Own {
     Initialize,
     /// `server/discover`.
     Discover,
+    /// The handshake of the other era, for the versions that a server speaks which has refused this session's.
+    Versions,
     /// A list.
     List(Kind),
     /// What a new server has to be told; the client has seen an answer already.
@@ -106,8 +117,19 @@ impl Instance {
             asked,
             started: None,
             input_closed: false,
+            refused: None,
             keep: false,
         }
+    }
+
+    /// It stops before the next one starts, and has still to say what its lists are.
+    pub(super) fn tells_its_lists(&self) -> bool {
+        self.keep && self.reading > 0
+    }
+
+    /// What it offers, as far as it is known.
+    pub(super) fn offers(&self) -> Offers {
+        Offers { declared: self.declared.clone(), lists: self.lists.clone() }
     }
 
     /// It can be written to, beyond the handshake.

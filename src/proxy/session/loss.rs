@@ -10,7 +10,10 @@ use super::{
     instance::{Instance, Phase, Purpose},
     notice::Again,
 };
-use crate::proxy::make::{self, Reason};
+use crate::proxy::{
+    Frame,
+    make::{self, Reason},
+};
 
 /// A server that never answered anything is started so often. Then a file has to change: what is wrong will stay so.
 const FIRST_TRIES: u32 = 3;
@@ -54,6 +57,7 @@ impl Session {
         }
         if self.reload.waits_for == Some(server) {
             self.reload.waits_for = None;
+            self.reload.left = Some(instance.offers());
             self.start_prepared(now);
         }
         self.end_if_empty();
@@ -185,7 +189,8 @@ impl Session {
     /// No server will come for what waits.
     fn give_up_waiting_unless(&mut self, again: Again, reason: &str) {
         if !matches!(again, Again::In(_)) {
-            let message = format!("there is no server until a file changes: {reason}");
+            let until = if again == Again::Never { "" } else { " until a file changes" };
+            let message = format!("there is no server{until}: {reason}");
             self.let_go_waiting(Reason::ServerNotStarted, &message, "no server", None);
             self.reload.given_up = Some(message);
         }
@@ -232,10 +237,25 @@ impl Session {
         }
     }
 
-    /// Into the client's own log, where the server has one.
+    /// Into the client's own log, where the server has one, and the client has not asked for graver things only.
     fn log_to_client(&mut self, text: &str) {
-        if self.client.accepted().is_some_and(|accepted| accepted.capabilities.logging) {
+        let wants = self.client.log_level.as_ref().is_none_or(hears_errors);
+        if wants && self.client.accepted().is_some_and(|accepted| accepted.capabilities.logging) {
             self.out.push(Output::ToClient(make::log("error", text)));
         }
     }
+}
+
+/// Whether errors are grave enough for that `logging/setLevel`.
+fn hears_errors(level: &Frame) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Request {
+        params: Params,
+    }
+    #[derive(serde::Deserialize)]
+    struct Params {
+        level: String,
+    }
+    let level = serde_json::from_slice::<Request>(level.bytes()).map(|request| request.params.level);
+    !level.is_ok_and(|level| ["critical", "alert", "emergency"].contains(&level.as_str()))
 }

@@ -52,8 +52,8 @@ pub enum Notice {
         handshake: Duration,
         /// Requests that the old server still has to answer.
         drained: usize,
-        /// How the lists differ; none where the old server's are not known.
-        difference: Option<Difference>,
+        /// How the lists differ, as far as both are known.
+        difference: Difference,
     },
     /// A server was started again after it had ended by itself.
     Restarted {
@@ -178,10 +178,7 @@ impl fmt::Display for Notice {
                     write!(formatter, ", drained {}", count(*drained, "call"))?;
                 }
                 write!(formatter, ")")?;
-                match difference {
-                    Some(difference) if !difference.is_empty() => write!(formatter, "; {difference}"),
-                    _ => Ok(()),
-                }
+                if difference.is_empty() { Ok(()) } else { write!(formatter, "; {difference}") }
             }
             Self::Restarted { total } => write!(formatter, "started again in {} ms", total.as_millis()),
             Self::NotReloaded { reason, old, .. } => {

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Notice, Output, ServerId, Session, Start,
     client::Purpose as Asked,
-    instance::{Instance, Own, Phase, Purpose},
+    instance::{Instance, Offers, Own, Phase, Purpose},
 };
 use crate::{
     model::settings::BackoffSettings,
@@ -41,6 +41,8 @@ pub(super) struct Reload {
     pub(super) kept: Option<ServerId>,
     /// The new server is prepared and waits for the end of that one.
     pub(super) waits_for: Option<ServerId>,
+    /// What the old server offered, until the new one is ready.
+    pub(super) left: Option<Offers>,
     /// Why no server will come until a file changes.
     pub(super) given_up: Option<String>,
     /// The client's own `initialize` must be answered by then.
@@ -73,6 +75,7 @@ impl Reload {
             told_apart: None,
             kept: None,
             waits_for: None,
+            left: None,
             given_up: None,
             handshake_by: None,
         }
@@ -180,7 +183,7 @@ impl Session {
     pub(super) fn handshake(&self) -> Handshake {
         if self.client.accepted().is_some() {
             Handshake::Legacy
-        } else if self.client.modern.as_ref().is_some_and(|modern| modern.confirmed) {
+        } else if self.client.modern.is_some() {
             Handshake::Modern
         } else {
             Handshake::None

@@ -1,14 +1,14 @@
 //! One server takes another's place: who gets what from then on, what the client hears of it, and how the old one is
 //! drained and stopped.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::{
     Notice, Output, ServerId, Session,
     client::{At, Purpose as Asked},
-    instance::{Instance, Phase, Purpose},
+    instance::{Instance, Offers, Phase, Purpose},
     reload::Handshake,
 };
 use crate::proxy::{
@@ -16,6 +16,9 @@ use crate::proxy::{
     make::{self, Reason},
     message::Id,
 };
+
+/// What a server that stops first has to say what its lists were: once it is gone nobody can.
+const LISTS: Duration = Duration::from_secs(1);
 
 impl Session {
     /// The new server takes the requests from here on.
@@ -33,10 +36,11 @@ impl Session {
             self.reload.told_apart = None;
         }
 
-        let difference = old.and_then(|old| {
-            let lists = &self.instances.get(&old)?.lists;
-            Some(lists.difference(&self.instances.get(&new)?.lists))
-        });
+        // What stopped first has left its lists behind.
+        let left = self.reload.left.take();
+        let before = old.and_then(|old| self.instances.get(&old)).map(Instance::offers).or(left).unwrap_or_default();
+        let after = self.instances.get(&new).map(Instance::offers).unwrap_or_default();
+        let difference = before.lists.difference(&after.lists);
         self.reopen(new);
         if let Some(old) = old {
             self.requeue_handshake(old, now);
@@ -45,7 +49,7 @@ impl Session {
             self.hand_over(held.frame, &held.requests, new, now);
         }
         if purpose != Purpose::First {
-            self.tell_of_changed_lists(new, old, difference.as_ref());
+            self.tell_of_changed_lists(&before, &after, &difference);
         }
         match purpose {
             Purpose::First => {}
@@ -89,17 +93,17 @@ impl Session {
     }
 
     /// Tells the client which lists changed, as far as it can hear it.
-    fn tell_of_changed_lists(&mut self, new: ServerId, old: Option<ServerId>, difference: Option<&Difference>) {
-        let knows = |server: Option<ServerId>, capability: Capability| {
-            let Some(instance) = server.and_then(|server| self.instances.get(&server)) else { return false };
-            Kind::ALL.into_iter().filter(|kind| kind.capability() == capability).all(|kind| instance.lists.knows(kind))
+    fn tell_of_changed_lists(&mut self, before: &Offers, after: &Offers, difference: &Difference) {
+        let declares = |offers: &Offers, capability| offers.declared.lists.contains(&capability);
+        let knows = |offers: &Offers, capability| {
+            Kind::ALL.into_iter().filter(|kind| kind.capability() == capability).all(|kind| offers.lists.knows(kind))
         };
         let changed: Vec<_> = Capability::ALL
             .into_iter()
+            .filter(|capability| declares(before, *capability) || declares(after, *capability))
+            // What is not known of both may have changed.
             .filter(|capability| {
-                let touched = difference.is_some_and(|difference| difference.touches(*capability));
-                // What is not known of both may have changed.
-                touched || !knows(old, *capability) || !knows(Some(new), *capability)
+                difference.touches(*capability) || !knows(before, *capability) || !knows(after, *capability)
             })
             .collect();
         if let Some(accepted) = self.client.accepted() {
@@ -147,8 +151,11 @@ impl Session {
     pub(super) fn drain(&mut self, old: ServerId, keep: bool, now: Instant) {
         let Some(instance) = self.instances.get_mut(&old) else { return };
         instance.keep = keep;
-        instance.phase = Phase::Draining { deadline: now + self.options.grace };
-        if self.options.error_on_reload || self.client.owed_by(old) == 0 {
+        let tells = instance.tells_its_lists();
+        let owes = self.client.owed_by(old) > 0;
+        let limit = if tells && !owes { self.options.grace.min(LISTS) } else { self.options.grace };
+        instance.phase = Phase::Draining { deadline: now + limit };
+        if self.options.error_on_reload || !(owes || tells) {
             self.end_drain(old, now);
         }
     }
@@ -190,7 +197,8 @@ impl Session {
     }
 
     pub(super) fn stop_if_drained(&mut self, server: ServerId) {
-        let drains = |instance: &Instance| matches!(instance.phase, Phase::Draining { .. });
+        let drains =
+            |instance: &Instance| matches!(instance.phase, Phase::Draining { .. }) && !instance.tells_its_lists();
         if self.instances.get(&server).is_some_and(drains) && self.client.owed_by(server) == 0 {
             let keep = self.instances.get(&server).is_some_and(|old| old.keep);
             self.stop(server, keep);

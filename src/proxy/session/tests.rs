@@ -1,5 +1,7 @@
 //! The state machine by examples; by random interleavings in [`simulation`].
 
+mod eras;
+mod offers;
 mod simulation;
 mod world;
 
@@ -148,6 +150,11 @@ fn a_new_server_that_does_not_come_up_changes_nothing() {
         ("refuses", |world| world.server(2, r#"{"jsonrpc":"2.0","id":0,"error":{"code":1,"message":"no"}}"#)),
     ] {
         let mut world = legacy(r#"{"tools":{},"logging":{}}"#);
+        let level = |level: &str| {
+            format!(r#"{{"jsonrpc":"2.0","id":3,"method":"logging/setLevel","params":{{"level":"{level}"}}}}"#)
+        };
+        let _ = world.client(&level("error"));
+        let _ = world.server(1, &result(3));
         let _ = world.handle(Input::Changed { rebuild: false });
         let _ = world.started(2);
         let out = fail(&mut world);
@@ -161,6 +168,10 @@ fn a_new_server_that_does_not_come_up_changes_nothing() {
             ["! files changed, building the image", "start 3 rebuild"],
             "{name}"
         );
+        let _ = world.client(&level("critical"));
+        let _ = world.server(1, &result(3));
+        let out = world.exited(3, "exit code 1");
+        assert!(!out.iter().any(|line| line.contains("notifications/message")), "{name}: not grave enough: {out:?}");
     }
 }
 
@@ -228,6 +239,7 @@ fn a_first_server_that_can_never_start_ends_the_session() {
     let failure = super::StartFailure { reason: "there is no program x".into(), hopeless: true };
     let out = world.handle(Input::StartFailed(super::ServerId(1), failure));
     assert_eq!(seen(&out)[0], "! not started: there is no program x; the session ends");
+    assert!(!out.iter().any(|line| line.contains("until a file changes")), "{out:?}");
     assert!(out.iter().any(|line| line.starts_with("> ") && line.contains("there is no program x")), "{out:?}");
     assert_eq!(out.last().map(String::as_str), Some("ended badly"));
 }
@@ -291,7 +303,7 @@ fn a_modern_client_keeps_its_subscriptions() {
         )
     };
     let listen = format!(
-        r#"{{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen","params":{{{meta},"notifications":{{"toolsListChanged":true}}}}}}"#
+        r#"{{"jsonrpc":"2.0","id":2,"method":"subscriptions/listen","params":{{{meta},"notifications":{{"toolsListChanged":true,"promptsListChanged":true}}}}}}"#
     );
     let acknowledged = r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":2},"notifications":{}}}"#;
     let mut world = World::new(world::options());
@@ -314,6 +326,7 @@ fn a_modern_client_keeps_its_subscriptions() {
     let out = world.server(2, &tools(&list, &["new"]));
     assert_eq!(out[0], format!("2< {listen}"), "opened again under the same id");
     assert!(out[1].contains("notifications/tools/list_changed") && out[1].contains(r#"subscriptionId":2"#), "{out:?}");
+    assert!(!out.iter().any(|line| line.contains("prompts/list_changed")), "neither server has prompts: {out:?}");
     assert_eq!(world.server(2, acknowledged), Vec::<String>::new(), "the client has seen one");
     assert_eq!(world.server(1, &result(2)), Vec::<String>::new(), "the old server's end is not the subscription's");
     let update = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
@@ -358,6 +371,18 @@ fn strange_frames_are_told_of_and_go_no_further() {
     assert!(out[0].contains("-32600") && out[1].contains("not JSON-RPC 2.0"), "{out:?}");
     let out = world.client("{nonsense");
     assert!(out[0].contains("-32700"), "{out:?}");
+    let out = world.handle(Input::NoiseFromClient(None));
+    assert!(out[0].contains("-32700") && out[1].contains("not JSON-RPC (it begins with neither"), "{out:?}");
+    let large = "18446744073709551615";
+    let ping = format!(r#"{{"jsonrpc":"2.0","id":{large},"method":"ping"}}"#);
+    assert_eq!(world.client(&ping), [format!("1< {ping}")]);
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":{large},"result":{{"a":NaN}}}}"#);
+    assert_eq!(world.server(1, &answer), [format!("> {answer}")]);
+    // What is no UTF-8 would be no answer; with it replaced it is.
+    let _ = world.client(&call(5, "a"));
+    let broken = [br#"{"jsonrpc":"2.0","id":5,"result":{"a":"b"#.as_slice(), b"\xff", br#"c"}}"#].concat();
+    let out = world.handle(Input::FromServer(super::ServerId(1), crate::proxy::Frame::new(broken)));
+    assert_eq!(out, ["> {\"jsonrpc\":\"2.0\",\"id\":5,\"result\":{\"a\":\"b\u{fffd}c\"}}"]);
     let _ = world.client(&call(1, "a"));
     let out = world.client(&call(1, "a"));
     assert!(out[0].contains("a second request with the id 1"), "{out:?}");

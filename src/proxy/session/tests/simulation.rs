@@ -143,7 +143,9 @@ impl Simulation {
     fn output(&mut self, output: Output) {
         assert_eq!(self.ended, 0, "nothing after the end: {output:?}");
         match output {
-            Output::ToClient(frame) | Output::Result { frame, .. } => self.client_hears(&frame),
+            Output::ToClient(frame) | Output::Result { frame, .. } | Output::Results { frame, .. } => {
+                self.client_hears(&frame);
+            }
             Output::ToServer(server, frame) => self.server_hears(server.0, &frame),
             Output::Start { server, .. } => {
                 self.preparing.retain(|other| *other != server.0);

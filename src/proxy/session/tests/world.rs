@@ -34,6 +34,11 @@ impl World {
         Self { session: Session::new(options), now: Instant::now() }
     }
 
+    /// From now on the old server must be gone before the new one starts.
+    pub(super) fn stop_first(&mut self) {
+        self.session.options.stop_first = true;
+    }
+
     pub(super) fn handle(&mut self, input: Input) -> Vec<String> {
         self.session.handle(input, self.now).iter().map(words).collect()
     }
@@ -70,6 +75,7 @@ fn text(frame: &Frame) -> String {
 pub(super) fn words(output: &Output) -> String {
     match output {
         Output::ToClient(frame) | Output::Result { frame, .. } => format!("> {}", text(frame)),
+        Output::Results { methods, frame } => format!("> {methods:?} {}", text(frame)),
         Output::Serve { claim, frame } => format!("serve {claim} {}", text(frame)),
         Output::ToServer(server, frame) => format!("{}< {}", server.0, text(frame)),
         Output::Noise(server, frame) => format!("noise {} {}", server.0, text(frame)),
