@@ -31,7 +31,7 @@ use crate::{
     },
     plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{self, process::Process, signals::Signals},
+    session::{self, process::Process, signals::Signals, turn::Turn},
 };
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
@@ -42,15 +42,18 @@ const FOLLOWS: Duration = Duration::from_secs(30);
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
 ///
-/// `keeper`: the supervisor that runs already.
+/// `keeper`: the supervisor that runs already. `turn`: no other may be started until this one is seen.
 pub async fn start(
     context: &Context,
     args: &UpArgs,
     settings: &Settings,
     engine: &Docker,
     keeper: Option<u32>,
+    turn: Option<Turn>,
 ) -> Result<u8> {
+    let mut turn = turn;
     if let Some(pid) = keeper {
+        drop(turn);
         let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
         if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
             return Err(Error::failed(format!(
@@ -102,6 +105,7 @@ pub async fn start(
                 }
                 Some(line) => match serde_json::from_str::<Event>(&line) {
                     Ok(event) => {
+                        drop(turn.take());
                         let mut end = None;
                         match &event {
                             Event::ActionFailed { target, .. } | Event::Held { target, .. } => {
@@ -202,7 +206,8 @@ pub async fn run(context: &Context, args: &UpArgs, log: PathBuf) -> Result<u8> {
     let shown = tokio::spawn(journal(reports, log));
     // Nobody has to read what it says: its log keeps it.
     let unread = CancellationToken::new();
-    let session = Session { settings, engine, reporter, owner: session::new(), unread, follow_logs: false };
+    // Whoever has started it holds the turn.
+    let session = Session { settings, engine, reporter, owner: session::new(), unread, turn: None, follow_logs: false };
     let result = supervise(context, args, session).await;
     let _ = shown.await;
     result.map(|_| 0)

@@ -29,11 +29,14 @@ use crate::{
         self,
         guard::{Begun, Guard},
         signals::{Ending, Signals},
+        turn::Turn,
     },
 };
 
 /// The rest of the output of containers that have ended: it is there already.
 const LAST_LOGS: Duration = Duration::from_secs(2);
+/// How long another session may take to begin.
+const TURN: Duration = Duration::from_secs(30);
 /// What ends a program whose output nobody reads.
 const SIGPIPE: u8 = 13;
 
@@ -44,14 +47,16 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     // Compose reads its projects while the engine is asked who keeps this one.
     let (settings, asked) = tokio::join!(composer.expand(loaded.clone()), async {
         let engine = context.connect(loaded.session.docker_timeout).await?;
+        // Held until this session can be seen: of two that begin at once, one must find the other.
+        let turn = turn(&engine, &loaded.project.name).await;
         let keeper = kept_by(&engine, &loaded).await?;
-        Ok::<_, Error>((engine, keeper))
+        Ok::<_, Error>((engine, keeper, turn))
     });
     let settings = settings?;
     scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
-    let (engine, keeper) = asked?;
+    let (engine, keeper, turn) = asked?;
     if args.detach || args.wait {
-        return detach::start(context, args, &settings, &engine, keeper).await;
+        return detach::start(context, args, &settings, &engine, keeper, turn).await;
     }
     if let Some(pid) = keeper {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
@@ -71,10 +76,16 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
             show(reports, options).await
         }
     });
-    let session = Session { settings, engine, reporter, owner: session::new(), unread, follow_logs: true };
+    let session = Session { settings, engine, reporter, owner: session::new(), unread, turn, follow_logs: true };
     let ending = supervise(context, args, session).await;
     finish(shown).await?;
     ending.map(|ending| Kind::Signal(ending.number).exit_code())
+}
+
+/// A turn at beginning to keep a project. Without one (there is no folder for it, somebody hangs) it goes on all the same.
+async fn turn(engine: &Docker, project: &str) -> Option<Turn> {
+    let turn = Turn::take(&format!("project {project} of {}", engine.info().address), TURN).await;
+    turn.inspect_err(|error| tracing::warn!("project {project}: begun without waiting for others ({error})")).ok()
 }
 
 /// The pid of another living mcpmon that keeps this project.
@@ -111,14 +122,21 @@ pub struct Session {
     pub owner: Owner,
     /// Cancelled when nobody reads the output any more.
     pub unread: CancellationToken,
+    /// Its turn at beginning, where nobody else holds it for this session.
+    pub turn: Option<Turn>,
     /// Show what targets print.
     pub follow_logs: bool,
 }
 
 /// Keeps the project until a signal comes, then leaves nothing behind.
 pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Result<Ending> {
-    let Session { settings, engine, reporter, owner, unread, follow_logs } = session;
+    let Session { settings, engine, reporter, owner, unread, turn, follow_logs } = session;
     let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
+    let where_to = (Some(engine.info().address), settings.session.docker_timeout);
+    let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
+    let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
+    // By its lease others can see it from here on.
+    drop(turn);
     reporter.report(Event::SessionStarted {
         project: settings.project.name.clone(),
         session: owner.session.to_string(),
@@ -128,9 +146,6 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     for message in &settings.warnings {
         reporter.report(Event::Warning { message: message.clone() });
     }
-    let where_to = (Some(engine.info().address), settings.session.docker_timeout);
-    let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
-    let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
     let labels = settings.session.labels.clone();
     let mut executor: Executor<Docker, DockerCli> =
         Executor::new(engine, context.docker_cli(), owner, guard, labels, reporter.clone());

@@ -102,6 +102,32 @@ fn wait_fails_where_a_target_crashes_again_and_again() {
 }
 
 #[test]
+fn wait_fails_where_a_target_has_crashed() {
+    let ends = target("ends", "[\"exit\", \"3\", \"--print\", \"no database\"]", "");
+    let project = Project::with("crashed", &(ends + &target("other", "[\"idle\"]", "depends_on = [\"ends\"]")));
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 1, "started again it may end again: {ran:?}");
+    assert!(ran.err.contains("no database"), "its last words: {ran:?}");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn two_that_begin_at_once_are_one() {
+    let project = Project::with("twice", &idle("api"));
+    std::thread::scope(|scope| {
+        let both = [0, 1].map(|_| scope.spawn(|| project.run(&["up", "-d", "--wait"])));
+        for ran in both.map(|one| one.join().expect("it ran")) {
+            assert_eq!(ran.code, 0, "{ran:?}");
+        }
+    });
+    assert_eq!(keepers(&project).len(), 1);
+    assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
 fn volumes_stay_until_they_are_asked_for() {
     let volume = "volumes = [\"cache:/cache\"]\n[volumes.cache]\n";
     let project = Project::with("volumes", &target("api", "[\"idle\"]", volume));
