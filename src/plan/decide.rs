@@ -261,11 +261,15 @@ impl<'a> View<'a> {
             Ok((step, cause)) => change(Subject::Target(target.name.clone()), step, cause),
             Err(reason) => hold(&target.name, reason),
         };
-        let runs =
-            current.is_some_and(|current| current.state == State::Running && *self.owner(current) == Ownership::Mine);
+        let own = current.filter(|current| *self.owner(current) == Ownership::Mine);
         let replaces = matches!(main.step, Step::Replace { .. } | Step::RefreshImage { .. });
-        if let (true, true, Some(reason)) = (replaces, runs, self.situation.rejected.get(&target.name)) {
+        let rejected = self.situation.rejected.get(&target.name).filter(|_| replaces);
+        if let (Some(reason), Some(State::Running)) = (rejected, own.map(|own| &own.state)) {
             main = hold(&target.name, format!("the container goes on as it is, its replacement failed: {reason}"));
+        } else if let (Some(reason), Some(old)) = (rejected, own.filter(|old| self.can_start(old, run))) {
+            let cause = format!("it ended, and its replacement failed: {reason}");
+            main = change(Subject::Target(target.name.clone()), Step::Start { container: old.id.clone() }, cause);
+            main.waits = self.waits(target, run, blocked);
         } else if replaces || matches!(main.step, Step::Create { .. } | Step::Start { .. }) {
             main.waits = self.waits(target, run, blocked);
         }
@@ -283,6 +287,12 @@ impl<'a> View<'a> {
         }
         changes.push(main);
         changes
+    }
+
+    /// It has ended, and what it stands on is there.
+    fn can_start(&self, container: &ObservedContainer, run: &RunTarget) -> bool {
+        let stands = |network| container.networks.contains(network) && self.observed.networks.contains_key(network);
+        matches!(container.state, State::Exited(_)) && run.spec.networks.keys().all(stands)
     }
 
     /// What the target's container needs, or why it can't have it.

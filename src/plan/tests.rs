@@ -203,7 +203,26 @@ fn one_target() {
                 only(o).state = State::Exited(Some(1));
                 s.rejected.insert("a".into(), "it ended".into());
             },
-            "a: replace id-a: the file asks for something else",
+            "a: start id-a: it ended, and its replacement failed: it ended",
+        ),
+        (
+            "replacement rejected, the old one ended and its network is gone",
+            |p, o, s| {
+                run(a(p)).spec.init = false;
+                only(o).state = State::Exited(Some(1));
+                o.networks.clear();
+                s.rejected.insert("a".into(), "it ended".into());
+            },
+            "p_default: make: a uses it\na: replace id-a after [p_default must be there]: the file asks for something else",
+        ),
+        (
+            "replacement by another image rejected, the old one ended",
+            |_, o, s| {
+                o.images.insert("i".into(), image("sha256:new"));
+                only(o).state = State::Exited(Some(137));
+                s.rejected.insert("a".into(), "it ended".into());
+            },
+            "a: start id-a: it ended, and its replacement failed: it ended",
         ),
         (
             "its build changed",

@@ -103,12 +103,14 @@ pub struct Failure {
     pub log: Vec<String>,
     /// The engine does not answer: nobody's fault, nothing to count.
     pub unreachable: bool,
+    /// Something that it needs is not on the engine: it may be there again a moment later.
+    pub missing: bool,
 }
 
 impl Failure {
     /// A failure in words.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false }
+        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false, missing: false }
     }
 }
 
@@ -117,6 +119,7 @@ impl From<EngineError> for Failure {
         let mut failure = Self { hint: error.hint(), ..Self::new(error.to_string()) };
         match error {
             EngineError::Unreachable { .. } | EngineError::Denied { .. } => failure.unreachable = true,
+            EngineError::NotFound(_) => failure.missing = true,
             EngineError::Command { output, .. } => failure.log = output,
             _ => {}
         }

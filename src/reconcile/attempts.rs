@@ -22,8 +22,16 @@ struct Attempt {
     failures: u32,
     reason: String,
     retry_at: Instant,
+    /// It ended so soon after its start that nothing says that it will not again.
+    young: bool,
     /// Since when it runs; none while it does not.
     running_since: Option<Instant>,
+}
+
+impl Attempt {
+    fn forget(&mut self, now: Instant) {
+        (self.failures, self.young, self.retry_at) = (0, false, now);
+    }
 }
 
 impl Attempts {
@@ -34,9 +42,20 @@ impl Attempts {
         }
     }
 
-    /// It ran and ended. Gives the failures in a row and the wait until the next try.
-    pub fn ended(&mut self, target: &str, reason: &str, now: Instant, settings: BackoffSettings) -> (u32, Duration) {
-        self.count(target, reason, now, settings, true)
+    /// It ran and ended. `young`: soon after its start. Gives the failures in a row and the wait until the next try.
+    pub fn ended(
+        &mut self,
+        target: &str,
+        reason: &str,
+        now: Instant,
+        settings: BackoffSettings,
+        young: bool,
+    ) -> (u32, Duration) {
+        let counted = self.count(target, reason, now, settings, true);
+        if let Some(attempt) = self.targets.get_mut(target) {
+            attempt.young = young;
+        }
+        counted
     }
 
     /// It could not be started. Gives the wait until the next try.
@@ -60,7 +79,8 @@ impl Attempts {
         // Beyond 2^20 the limit has long been reached.
         let wait = doublings.map_or(Duration::ZERO, |times| settings.initial.saturating_mul(1 << times.min(20)));
         let wait = wait.min(settings.max);
-        let attempt = Attempt { failures, reason: reason.to_owned(), retry_at: now + wait, running_since: None };
+        let (reason, retry_at) = (reason.to_owned(), now + wait);
+        let attempt = Attempt { failures, reason, retry_at, young: false, running_since: None };
         self.targets.insert(target.to_owned(), attempt);
         (failures, wait)
     }
@@ -70,16 +90,30 @@ impl Attempts {
         self.targets.get(target).is_some_and(|attempt| attempt.running_since.is_none())
     }
 
-    /// It runs, but ended more than once lately, and has not run for `steady` since: not to be relied on. In words.
+    /// It runs, but ended more than once lately, or soon after its start, and has not run for `steady` since: not to be
+    /// relied on. In words.
     pub fn is_shaky(&self, target: &str, now: Instant, steady: Duration) -> Option<String> {
-        let attempt = self.targets.get(target).filter(|attempt| attempt.failures > 1)?;
-        let young = attempt.running_since.is_some_and(|since| now.duration_since(since) < steady);
-        young.then(|| format!("{} (failed {} times in a row)", attempt.reason, attempt.failures))
+        let attempt = self.targets.get(target).filter(|attempt| attempt.failures > 1 || attempt.young)?;
+        let times = if attempt.failures > 1 {
+            format!("failed {} times in a row", attempt.failures)
+        } else {
+            "soon after its start, and may again".to_owned()
+        };
+        let runs_shortly = attempt.running_since.is_some_and(|since| now.duration_since(since) < steady);
+        runs_shortly.then(|| format!("{} ({times})", attempt.reason))
     }
 
-    /// Something changed that may help: it is tried again at once.
-    pub fn forget(&mut self, target: &str) {
-        self.targets.remove(target);
+    /// Something changed that may help: it is tried again at once, and what was before counts no more. The end of one that
+    /// is down has been told already.
+    pub fn forget(&mut self, target: &str, now: Instant) {
+        if let Some(attempt) = self.targets.get_mut(target) {
+            attempt.forget(now);
+        }
+    }
+
+    /// The same for all of them.
+    pub fn forget_all(&mut self, now: Instant) {
+        self.targets.values_mut().for_each(|attempt| attempt.forget(now));
     }
 
     /// What the plan has to know.
@@ -115,10 +149,10 @@ mod tests {
     fn at_once_then_doubling_up_to_the_limit() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        let waits: Vec<u128> = (0..9).map(|_| attempts.ended("a", "x", now, SETTINGS).1.as_millis()).collect();
+        let waits: Vec<u128> = (0..9).map(|_| attempts.ended("a", "x", now, SETTINGS, false).1.as_millis()).collect();
         assert_eq!(waits, [0, 500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
         for _ in 0..100 {
-            assert_eq!(attempts.ended("a", "x", now, SETTINGS).1, SETTINGS.max);
+            assert_eq!(attempts.ended("a", "x", now, SETTINGS, false).1, SETTINGS.max);
         }
         let waits: Vec<u128> = (0..3).map(|_| attempts.failed("b", "x", now, SETTINGS).as_millis()).collect();
         assert_eq!(waits, [500, 1000, 2000]);
@@ -128,24 +162,35 @@ mod tests {
     fn running_long_enough_forgets_and_shorter_does_not() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        attempts.ended("a", "x", now, SETTINGS);
+        attempts.ended("a", "x", now, SETTINGS, false);
         attempts.started("a", now);
         assert!(!attempts.is_down("a"));
-        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after / 2, SETTINGS).0, 2);
+        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after / 2, SETTINGS, false).0, 2);
         attempts.started("a", now);
-        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after, SETTINGS).0, 1);
+        assert_eq!(attempts.ended("a", "x", now + SETTINGS.reset_after, SETTINGS, false).0, 1);
     }
 
     #[test]
     fn who_ended_twice_must_run_for_a_while_to_be_relied_on() {
         let mut attempts = Attempts::default();
         let (now, steady) = (Instant::now(), Duration::from_secs(10));
-        attempts.ended("a", "it ended", now, SETTINGS);
+        attempts.ended("a", "it ended", now, SETTINGS, false);
         attempts.started("a", now);
         assert_eq!(attempts.is_shaky("a", now, steady), None);
-        attempts.ended("a", "it ended", now, SETTINGS);
+        attempts.ended("a", "it ended", now, SETTINGS, false);
         attempts.started("a", now);
         assert_eq!(attempts.is_shaky("a", now, steady).as_deref(), Some("it ended (failed 2 times in a row)"));
+        assert_eq!(attempts.is_shaky("a", now + steady, steady), None);
+    }
+
+    #[test]
+    fn who_ended_soon_after_its_start_must_run_for_a_while_too() {
+        let mut attempts = Attempts::default();
+        let (now, steady) = (Instant::now(), Duration::from_secs(10));
+        attempts.ended("a", "it ended", now, SETTINGS, true);
+        attempts.started("a", now);
+        let words = attempts.is_shaky("a", now, steady);
+        assert_eq!(words.as_deref(), Some("it ended (soon after its start, and may again)"));
         assert_eq!(attempts.is_shaky("a", now + steady, steady), None);
     }
 
@@ -153,16 +198,21 @@ mod tests {
     fn the_plan_is_told_what_is_down_only() {
         let mut attempts = Attempts::default();
         let now = Instant::now();
-        attempts.ended("a", "first", now, SETTINGS);
-        attempts.ended("a", "second", now, SETTINGS);
-        attempts.ended("b", "other", now, SETTINGS);
+        attempts.ended("a", "first", now, SETTINGS, false);
+        attempts.ended("a", "second", now, SETTINGS, false);
+        attempts.ended("b", "other", now, SETTINGS, false);
         attempts.started("b", now);
         let expected = Backoff { retry_ms: Some(400), reason: "second".into() };
         let later = now + Duration::from_millis(100);
         assert_eq!(attempts.backoff(later), BTreeMap::from([("a".into(), expected)]));
         assert_eq!(attempts.next_retry(later), Some(now + Duration::from_millis(500)));
         assert_eq!(attempts.next_retry(now + Duration::from_secs(1)), None);
-        attempts.forget("a");
-        assert!(attempts.backoff(later).is_empty());
+        attempts.forget("a", later);
+        let at_once = Backoff { retry_ms: Some(0), reason: "second".into() };
+        assert_eq!(attempts.backoff(later), BTreeMap::from([("a".into(), at_once)]));
+        assert!(attempts.is_down("a"), "its end is not told again");
+        attempts.started("a", later);
+        assert_eq!(attempts.is_shaky("a", later, Duration::from_secs(10)), None);
+        assert_eq!(attempts.ended("a", "again", later, SETTINGS, false), (1, Duration::ZERO));
     }
 }

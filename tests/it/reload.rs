@@ -304,6 +304,25 @@ fn a_build_context_is_rebuilt_and_ignored_files_cause_nothing() {
 }
 
 #[test]
+fn what_a_bad_build_did_not_replace_is_started_again_when_it_is_killed() {
+    let project = Project::new("badbuild");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCMD [\"idle\"]\n"));
+    project.config("watch.delay = \"20ms\"\n[targets.api]\nbuild = \"app\"\nnetwork_mode = \"none\"\n");
+    let mut up = project.settled();
+    let old = project.id("api");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nENTRYPOINT [\"/nope\"]\n"));
+    up.wait("reload_failed", "api");
+    assert!(docker(&["kill", &project.container("api")]).status.success());
+    let action = up.wait("action_started", "api");
+    assert_eq!(action.text("action"), "start", "{}", action.event);
+    up.wait("action_done", "api");
+    let back = project.inspect("api");
+    assert_eq!((&back["Id"], &back["State"]["Status"]), (&old.into(), &"running".into()));
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
 fn variables_and_flags_say_what_is_watched() {
     let project = Project::new("watched");
     project.write("content/greeting.txt", "hello\n");

@@ -198,6 +198,8 @@ fn a_crash_loop_backs_off_and_ends_with_an_edit() {
     project.config(&(target("bad", "[\"idle\"]", "") + &target("good", "[\"idle\"]", "")));
     up.wait("config_reloaded", "");
     up.wait("ready", "bad");
+    let told = up.seen(|event| event["event"] == "crashed").len();
+    assert_eq!(told, ends.len(), "no crash is told twice: {}", up.told());
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    engine_api::{self, Kind},
     project::{Project, Up},
-    support::{docker, inspected},
+    support::{docker, inspected, until},
 };
 
 const IDLE: &str = r#"
@@ -77,6 +78,31 @@ fn what_is_renamed_gets_its_name_back() {
     assert_eq!((action.text("action"), action.text("cause")), ("rename", &*format!("somebody renamed it to {other}")));
     up.wait("action_done", "api");
     assert_eq!(runs(&project), id);
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_network_that_is_removed_comes_back_with_who_was_on_it() {
+    let project = Project::with("network", &IDLE.replace("network_mode = \"none\"\n", ""));
+    let mut up = project.settled();
+    let networks = |container: &serde_json::Value| container["NetworkSettings"]["Networks"].clone();
+    let before = networks(&project.inspect("api"));
+    let name = before.as_object().and_then(|all| all.keys().next()).expect("a network").clone();
+    let id = before[&name]["NetworkID"].clone();
+    // mcpmon may be quicker in between: then it is on it again.
+    until("it is removed", || {
+        docker(&["network", "disconnect", "-f", &name, &project.container("api")]);
+        docker(&["network", "rm", &name]).status.success()
+    });
+    until("it is on a network of that name again", || {
+        let found = engine_api::inspect(Kind::Container, &project.container("api"));
+        found.is_some_and(|found| {
+            let now = &found["NetworkSettings"]["Networks"][&name]["NetworkID"];
+            now.as_str().is_some_and(|now| !now.is_empty()) && *now != id
+        })
+    });
+    runs(&project);
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -111,7 +111,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
         // What failed was made from settings that are no longer in force: it says nothing about those that are.
         if let Some(target) = edited {
-            self.attempts.forget(&target);
+            self.attempts.forget(&target, Instant::now());
             self.memory(&target).rejected = None;
         }
     }
@@ -143,9 +143,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
-            // What failed to take its place has left what ran running.
+            // What failed to take its place has left what ran running. For lack of something it is tried again.
             Err(failure)
-                if matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. }) && self.goes_on(&target) =>
+                if matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. })
+                    && self.goes_on(&target)
+                    && !failure.missing =>
             {
                 self.reload_failed(target, failure);
             }
@@ -170,6 +172,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
         match result {
             Ok(done @ Done::Swapped { order, .. }) => {
+                self.attempts.forget(&target, Instant::now());
                 self.runs(&target, done, false);
                 let order = match order {
                     UpdateOrder::StartFirst => "start-first",
@@ -248,7 +251,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn reload_failed(&mut self, target: String, failure: Failure) {
         if !self.executor.ending.is_cancelled() {
-            self.memory(&target).rejected = Some(Rejected { reason: failure.message.clone(), made_of: None });
+            if !failure.missing {
+                self.memory(&target).rejected = Some(Rejected { reason: failure.message.clone(), made_of: None });
+            }
             self.report(Event::ReloadFailed { target, error: failure.message, log: failure.log });
         }
     }

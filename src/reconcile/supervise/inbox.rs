@@ -12,7 +12,7 @@ use crate::{
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
-    reconcile::{attempts::Attempts, observe::resources},
+    reconcile::observe::resources,
     trigger::{Changes, Rules},
 };
 
@@ -148,7 +148,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 // It does not run: what changed may be what it needs to. The plan starts it.
                 memory.refresh |= rebuild;
                 self.trigger.done(Instant::now(), &target);
-                self.attempts.forget(&target);
+                self.attempts.forget(&target, Instant::now());
                 self.look_again = true;
                 continue;
             };
@@ -191,7 +191,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             self.executor.guard.keep(self.settings.leaves_containers());
         }
         // Failures and holds may have come from what was just edited.
-        self.attempts = Attempts::default();
+        self.attempts.forget_all(Instant::now());
         let project = &self.settings.project;
         self.targets.retain(|name, _| project.targets.contains_key(name) || project.networks.contains_key(name));
         for memory in self.targets.values_mut() {

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Who crashes again and again must run this long to be relied on.
+/// Who crashes again and again, or within this time of its start, must run this long to be relied on.
 const STEADY: Duration = Duration::from_secs(10);
 
 /// Where the project stands once nothing is in progress.
@@ -184,8 +184,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 continue;
             }
             let reason = code.map_or_else(|| "it ended".to_owned(), |code| format!("it ended with exit code {code}"));
+            let since = self.targets.get(target).and_then(|memory| memory.since);
+            let young = since.is_some_and(|since| since.elapsed() < STEADY);
             let (failures, wait) =
-                self.attempts.ended(target, &reason, Instant::now(), self.settings.reconcile.backoff);
+                self.attempts.ended(target, &reason, Instant::now(), self.settings.reconcile.backoff, young);
             self.memory(target).ready = false;
             let log = tail(&self.executor.engine, &container.id, LOG_LINES).await;
             let (target, exit_code) = (target.to_owned(), *code);
