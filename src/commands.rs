@@ -8,6 +8,7 @@ pub mod detach;
 pub mod docker;
 pub mod down;
 pub mod events;
+pub mod keeper;
 pub mod logs;
 pub mod lone;
 pub mod plan;

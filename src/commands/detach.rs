@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
+    keeper,
     up::{Session, finish, supervise},
 };
 use crate::{
@@ -54,13 +55,7 @@ pub async fn start(
     let mut turn = turn;
     if let Some(pid) = keeper {
         drop(turn);
-        let deaf = [("--build", args.build), ("--no-watch", args.no_watch), ("--remove-orphans", args.remove_orphans)];
-        if let Some((flag, _)) = deaf.iter().find(|(_, given)| *given) {
-            return Err(Error::failed(format!(
-                "a supervisor, pid {pid}, keeps the project already: {flag} does not reach it"
-            ))
-            .hint(format!("`mcpmon down`, then `mcpmon up -d {flag}`")));
-        }
+        keeper::does(pid, keeper::words_of(pid).as_ref(), args, &settings.project)?;
         return follow(context, args, settings, engine, pid).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
@@ -149,17 +144,22 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
         if is_reached(&plan, args.wait) {
             break plan;
         }
-        // Something happens on the engine, or the time is over.
+        // Something happens on the engine, or the time is over. What is held is so until something is edited.
+        let is_held = plan.changes.iter().any(|change| matches!(change.step, Step::Hold { retry_ms: None }));
         let next = futures_util::StreamExt::next(&mut events);
-        if tokio::time::timeout_at(deadline.into(), next).await.is_err() {
-            let open: Vec<&str> = plan
+        if is_held || tokio::time::timeout_at(deadline.into(), next).await.is_err() {
+            let open: Vec<String> = plan
                 .changes
                 .iter()
                 .filter(|change| !is_same(&change.step, args.wait))
-                .map(|change| change.subject.name())
+                .map(|change| match &change.cause {
+                    cause if cause.is_empty() => change.subject.name().to_owned(),
+                    cause => format!("{} ({cause})", change.subject.name()),
+                })
                 .collect();
+            let time = if is_held { String::new() } else { format!(" after {FOLLOWS:?}") };
             return Err(Error::failed(format!(
-                "the supervisor, pid {pid}, does not have {} as asked after {FOLLOWS:?}",
+                "the supervisor, pid {pid}, does not have this as asked{time}: {}",
                 open.join(", ")
             ))
             .hint(

@@ -251,8 +251,12 @@ impl<'a> View<'a> {
             TargetKind::Service(service) => return self.service(target, service),
             TargetKind::Compose(_) => return vec![hold(&target.name, "its compose project could not be read")],
             TargetKind::Process(_) => {
-                let name = &target.name;
-                return vec![hold(name, format!("an MCP client starts it, with `mcpmon run {name}`"))];
+                let (name, subject) = (&target.name, Subject::Target(target.name.clone()));
+                let cause = format!("an MCP client starts it, with `mcpmon run {name}`");
+                // Nobody waits for it, unless it was asked for by its name.
+                let is_named = self.situation.scope.is_some();
+                let step = Step::Same { container: None, ready: true };
+                return vec![if is_named { hold(name, cause) } else { change(subject, step, cause) }];
             }
         };
         let hash = config_hash(&run.spec);

@@ -102,6 +102,42 @@ fn wait_fails_where_a_target_crashes_again_and_again() {
 }
 
 #[test]
+fn nobody_waits_for_what_a_client_starts() {
+    let project = Project::with("client", &(idle("api") + "[targets.local]\nrun = \"server\"\n"));
+    for _ in 0..2 {
+        let ran = project.run(&["up", "-d", "--wait"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+    }
+    let named = project.run(&["up", "-d", "--wait", "local"]);
+    assert_eq!(named.code, 1, "{named:?}");
+    assert!(named.err.contains("mcpmon run local"), "{named:?}");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_supervisor_says_at_once_what_does_not_reach_it() {
+    let unready = "[targets.bad]\nimage = \"mcpmon-it-nowhere/x:1\"\npull_policy = \"never\"\n";
+    let project = Project::with("reach", &(idle("api") + &idle("db") + unready));
+    assert_eq!(project.run(&["up", "-d", "--wait", "api"]).code, 0);
+    for (words, said) in [
+        (&["up", "-d", "--delay", "3s", "api"][..], "--delay does not reach it"),
+        (&["up", "-d", "db"], "keeps api of the project, not db"),
+    ] {
+        let ran = project.run(words);
+        assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains(said), "{ran:?}");
+    }
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!(project.run(&["up", "-d"]).code, 1);
+    let again = project.run(&["up", "-d"]);
+    assert_eq!(again.code, 1, "{again:?}");
+    assert!(again.err.contains("bad (image mcpmon-it-nowhere/x:1 is not here"), "{again:?}");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
 fn wait_fails_where_a_target_has_crashed() {
     let ends = target("ends", "[\"exit\", \"3\", \"--print\", \"no database\"]", "");
     let project = Project::with("crashed", &(ends + &target("other", "[\"idle\"]", "depends_on = [\"ends\"]")));

@@ -123,7 +123,7 @@ fn everything_is_new_then_nothing_changes_then_something_of_each() {
         environment.LOG_LEVEL  info → debug
         mem_limit  (none) → 67108864
     = db
-    ! local  held: an MCP client starts it, with `mcpmon run local`
+    = local  an MCP client starts it, with `mcpmon run local`
     ! nowhere  held: image mcpmon-it-nowhere/nothing:1 is not here, and pull_policy is "never": fetch it, or set pull_policy = "missing"
     + pulled  pull, then create: there is none
         after: PROJECT_default must be there
@@ -131,7 +131,7 @@ fn everything_is_new_then_nothing_changes_then_something_of_each() {
         after: PROJECT_cache must be there
     - old  remove: it left the file
 
-    Plan: 4 to create, 1 to replace, 1 to remove, 2 held, 2 unchanged.
+    Plan: 4 to create, 1 to replace, 1 to remove, 1 held, 3 unchanged.
     "#);
 
     let json = project.run(&["plan", "--format", "json"]).json();

@@ -1,0 +1,106 @@
+//! What the mcpmon that keeps a project already was asked for, by its command line: whether it does what is asked now.
+
+use std::{collections::BTreeSet, fs};
+
+use clap::Parser as _;
+
+use crate::{
+    cli::{Cli, Command, UpArgs},
+    error::{Error, Result},
+    model::Project,
+    plan::{meant, scope},
+};
+
+/// The words of `mcpmon up` as the process `pid` was started; none where that can't be read.
+pub fn words_of(pid: u32) -> Option<UpArgs> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    let words: Vec<String> = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into()).collect();
+    let (_, words) = words.split_last()?;
+    match Cli::try_parse_from(words).ok()?.command? {
+        Command::Up(args) => Some(args),
+        _ => None,
+    }
+}
+
+/// Whether the keeper does what is asked of it: flags reach it only at its start.
+///
+/// # Errors
+/// It does not; names the flag, or what it keeps instead.
+pub fn does(pid: u32, keeper: Option<&UpArgs>, asked: &UpArgs, project: &Project) -> Result<()> {
+    let deaf = |flag: &str| {
+        Err(Error::failed(format!("a supervisor, pid {pid}, keeps the project already: {flag} does not reach it"))
+            .hint(format!("`mcpmon down`, then `mcpmon up -d {flag}`")))
+    };
+    for (flag, given) in
+        [("--build", asked.build), ("--no-watch", asked.no_watch), ("--remove-orphans", asked.remove_orphans)]
+    {
+        if given {
+            return deaf(flag);
+        }
+    }
+    let Some(keeper) = keeper else { return Ok(()) };
+    let (now, then) = (&asked.watch, &keeper.watch);
+    for (flag, another) in [
+        ("--watch", !now.watch.is_empty() && now.watch != then.watch),
+        ("--ignore", !now.ignore.is_empty() && now.ignore != then.ignore),
+        ("--extensions", !now.extensions.is_empty() && now.extensions != then.extensions),
+        ("--delay", now.delay.is_some() && now.delay != then.delay),
+    ] {
+        if another {
+            return deaf(flag);
+        }
+    }
+    // A target that has left the file since is nobody's business any more.
+    let Ok(Some(kept)) = scope(project, &keeper.targets) else { return Ok(()) };
+    let asked: BTreeSet<String> = meant(project, &asked.targets).into_iter().collect();
+    let others: Vec<&str> = asked.difference(&kept).map(String::as_str).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "a supervisor, pid {pid}, keeps {} of the project, not {}",
+        keeper.targets.join(", "),
+        others.join(", ")
+    ))
+    .hint("`mcpmon down`, then `mcpmon up -d` with all that is wanted"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::testing::{project, target};
+
+    fn up(words: &str) -> UpArgs {
+        match Cli::try_parse_from(format!("mcpmon up -d {words}").split_whitespace()).expect("it parses").command {
+            Some(Command::Up(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_does_not_reach_a_keeper_is_said() {
+        let project = project([target("a", "i"), target("b", "i")]);
+        for (keeper, asked, said) in [
+            ("", "", ""),
+            ("", "a", ""),
+            ("", "--build", "--build does not reach it"),
+            ("", "--no-watch", "--no-watch does not reach it"),
+            ("", "--watch x", "--watch does not reach it"),
+            ("--watch x", "--watch x", ""),
+            ("--watch x", "", ""),
+            ("--delay 1s", "--delay 2s", "--delay does not reach it"),
+            ("a", "a", ""),
+            ("a", "", "keeps a of the project, not b"),
+            ("a", "b", "keeps a of the project, not b"),
+            ("a gone", "b", ""),
+        ] {
+            let said_now = does(7, Some(&up(keeper)), &up(asked), &project).err().map(|error| error.message);
+            assert!(
+                said_now.as_deref().unwrap_or_default().ends_with(said) && said_now.is_none() == said.is_empty(),
+                "{keeper:?} {asked:?}: {said_now:?}"
+            );
+        }
+        assert!(does(7, None, &up("b"), &project).is_ok(), "nobody knows");
+        assert!(words_of(std::process::id()).is_none(), "this is no `up`");
+    }
+}
