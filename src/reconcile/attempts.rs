@@ -22,15 +22,15 @@ struct Attempt {
     failures: u32,
     reason: String,
     retry_at: Instant,
-    /// It ended so soon after its start that nothing says that it will not again.
-    young: bool,
+    /// It ended before everything had been started.
+    early: bool,
     /// Since when it runs; none while it does not.
     running_since: Option<Instant>,
 }
 
 impl Attempt {
     fn forget(&mut self, now: Instant) {
-        (self.failures, self.young, self.retry_at) = (0, false, now);
+        (self.failures, self.early, self.retry_at) = (0, false, now);
     }
 }
 
@@ -42,18 +42,18 @@ impl Attempts {
         }
     }
 
-    /// It ran and ended. `young`: soon after its start. Gives the failures in a row and the wait until the next try.
+    /// It ran and ended. `early`: before everything had been started. Gives the failures in a row and the wait until the next try.
     pub fn ended(
         &mut self,
         target: &str,
         reason: &str,
         now: Instant,
         settings: BackoffSettings,
-        young: bool,
+        early: bool,
     ) -> (u32, Duration) {
         let counted = self.count(target, reason, now, settings, true);
         if let Some(attempt) = self.targets.get_mut(target) {
-            attempt.young = young;
+            attempt.early = early;
         }
         counted
     }
@@ -80,7 +80,7 @@ impl Attempts {
         let wait = doublings.map_or(Duration::ZERO, |times| settings.initial.saturating_mul(1 << times.min(20)));
         let wait = wait.min(settings.max);
         let (reason, retry_at) = (reason.to_owned(), now + wait);
-        let attempt = Attempt { failures, reason, retry_at, young: false, running_since: None };
+        let attempt = Attempt { failures, reason, retry_at, early: false, running_since: None };
         self.targets.insert(target.to_owned(), attempt);
         (failures, wait)
     }
@@ -90,14 +90,14 @@ impl Attempts {
         self.targets.get(target).is_some_and(|attempt| attempt.running_since.is_none())
     }
 
-    /// It runs, but ended more than once lately, or soon after its start, and has not run for `steady` since: not to be
+    /// It runs, but ended more than once lately, or early, and has not run for `steady` since: not to be
     /// relied on. In words.
     pub fn is_shaky(&self, target: &str, now: Instant, steady: Duration) -> Option<String> {
-        let attempt = self.targets.get(target).filter(|attempt| attempt.failures > 1 || attempt.young)?;
+        let attempt = self.targets.get(target).filter(|attempt| attempt.failures > 1 || attempt.early)?;
         let times = if attempt.failures > 1 {
             format!("failed {} times in a row", attempt.failures)
         } else {
-            "soon after its start, and may again".to_owned()
+            "at its start, and may again".to_owned()
         };
         let runs_shortly = attempt.running_since.is_some_and(|since| now.duration_since(since) < steady);
         runs_shortly.then(|| format!("{} ({times})", attempt.reason))
@@ -126,6 +126,12 @@ impl Attempts {
             (target.clone(), Backoff { retry_ms: Some(retry_ms), reason: attempt.reason.clone() })
         })
         .collect()
+    }
+
+    /// When one that is not to be relied on yet has run for `steady` next.
+    pub fn next_steady(&self, now: Instant, steady: Duration) -> Option<Instant> {
+        let shaky = self.targets.values().filter(|attempt| attempt.failures > 1 || attempt.early);
+        shaky.filter_map(|attempt| Some(attempt.running_since? + steady)).filter(|at| *at > now).min()
     }
 
     /// When something is to be tried again next.
@@ -184,14 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn who_ended_soon_after_its_start_must_run_for_a_while_too() {
+    fn who_ended_at_its_start_must_run_for_a_while_too() {
         let mut attempts = Attempts::default();
         let (now, steady) = (Instant::now(), Duration::from_secs(10));
         attempts.ended("a", "it ended", now, SETTINGS, true);
         attempts.started("a", now);
         let words = attempts.is_shaky("a", now, steady);
-        assert_eq!(words.as_deref(), Some("it ended (soon after its start, and may again)"));
+        assert_eq!(words.as_deref(), Some("it ended (at its start, and may again)"));
         assert_eq!(attempts.is_shaky("a", now + steady, steady), None);
+        assert_eq!(attempts.next_steady(now, steady), Some(now + steady));
+        assert_eq!(attempts.next_steady(now + steady, steady), None);
     }
 
     #[test]

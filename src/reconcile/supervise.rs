@@ -275,6 +275,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             self.look_again.then(|| self.next_look()),
             self.retry_engine,
             self.attempts.next_retry(now),
+            self.attempts.next_steady(now, pass::STEADY),
             self.retry_held,
             self.trigger.next_deadline(),
             self.targets.values().filter_map(|memory| memory.spare.as_ref()).map(|spare| spare.until).min(),

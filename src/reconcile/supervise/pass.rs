@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
-/// Who crashes again and again, or within this time of its start, must run this long to be relied on.
-const STEADY: Duration = Duration::from_secs(10);
+/// Who crashes again and again, or while the others are still started, must run this long to be relied on.
+pub(super) const STEADY: Duration = Duration::from_secs(10);
 
 /// Where the project stands once nothing is in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,10 +184,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 continue;
             }
             let reason = code.map_or_else(|| "it ended".to_owned(), |code| format!("it ended with exit code {code}"));
-            let since = self.targets.get(target).and_then(|memory| memory.since);
-            let young = since.is_some_and(|since| since.elapsed() < STEADY);
+            // Somebody waits for all of them to be there: one that has ended meanwhile is not.
+            let early = !self.told_started;
             let (failures, wait) =
-                self.attempts.ended(target, &reason, Instant::now(), self.settings.reconcile.backoff, young);
+                self.attempts.ended(target, &reason, Instant::now(), self.settings.reconcile.backoff, early);
             self.memory(target).ready = false;
             let log = tail(&self.executor.engine, &container.id, LOG_LINES).await;
             let (target, exit_code) = (target.to_owned(), *code);
