@@ -6,7 +6,9 @@
 //! Where the same was made before (a file was saved, the image and the configuration are as they were) it is made
 //! while the old one stops: that takes the engine as long as a tenth of the whole swap.
 //! And where the old one has no time to end by itself (`stop_grace_period` zero), it is first taken off its networks,
-//! which frees its ports, and what the engine then does at its death goes on while the new one starts: another tenth.
+//! which frees its ports. Where these are all that stood in the way, it goes on without them until the new one is ready, as
+//! with start-first: its death costs the new one no time (a third of the swap), and a new one that is no good costs it
+//! nothing but its connections. Else what the engine does at its death goes on while the new one starts: a tenth.
 //!
 //! Where a health check or an MCP answer tells that the new one is good, the old one is removed at
 //! once. Where nothing but time can tell, the old one is kept, stopped, for `monitor`: the loop puts
@@ -29,13 +31,23 @@ use crate::{
 /// host's own network; a fixed container name stands for "there is one of it".
 pub fn order(run: &RunTarget, update: &UpdateConfig) -> UpdateOrder {
     let fixed_port = run.spec.ports.iter().any(|port| port.published != 0);
-    let shared_network = run.spec.network_mode.as_deref().is_some_and(|mode| mode != "none" && mode != "bridge");
-    let fixed_address =
-        run.spec.networks.values().any(|network| network.ipv4_address.is_some() || network.ipv6_address.is_some());
-    if fixed_port || shared_network || fixed_address || run.spec.container_name.is_some() {
+    if fixed_port || there_is_one(run) {
         return UpdateOrder::StopFirst;
     }
     update.order.unwrap_or(UpdateOrder::StartFirst)
+}
+
+/// Two of it can't run at the same time, whatever ports they publish.
+fn there_is_one(run: &RunTarget) -> bool {
+    let shared_network = run.spec.network_mode.as_deref().is_some_and(|mode| mode != "none" && mode != "bridge");
+    let fixed_address =
+        run.spec.networks.values().any(|network| network.ipv4_address.is_some() || network.ipv6_address.is_some());
+    shared_network || fixed_address || run.spec.container_name.is_some()
+}
+
+/// The old one may run until the new one is ready, once it is off its networks.
+fn may_overlap(run: &RunTarget, update: &UpdateConfig) -> bool {
+    update.order != Some(UpdateOrder::StopFirst) && !there_is_one(run)
 }
 
 impl<E: Engine, I: Images> Executor<E, I> {
@@ -80,7 +92,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             if self.ending.is_cancelled() {
                 return Err(Failure::new("the session ends"));
             }
-            if at_once {
+            if at_once && !may_overlap(run, &target.update) {
                 // The signal is the first thing of the one call, the new one's program the last of the other.
                 tokio::try_join!(self.engine.kill(old), self.engine.start(&new))?;
             } else {
@@ -103,7 +115,13 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let keep = evidence == Evidence::Running && target.update.rollback && !target.update.monitor.is_zero();
         let out_of_the_way = async {
             self.engine.stop(old, grace).await?;
-            if keep { self.engine.rename(old, &passing_name(&name)).await } else { self.engine.remove(old).await }
+            if !keep {
+                return self.engine.remove(old).await;
+            }
+            if at_once {
+                self.rejoin_networks(target, run, old).await?;
+            }
+            self.engine.rename(old, &passing_name(&name)).await
         };
         let done = match out_of_the_way.await {
             Ok(()) => self.engine.rename(&new, &name).await,
@@ -124,17 +142,25 @@ impl<E: Engine, I: Images> Executor<E, I> {
         Ok(())
     }
 
+    /// Puts a container back on its networks.
+    async fn rejoin_networks(&self, target: &Target, run: &RunTarget, container: &str) -> EngineResult<()> {
+        for (network, attachment) in &run.spec.networks {
+            // It may have been taken off some of them only.
+            self.engine.leave_network(container, network).await?;
+            self.engine.join_network(container, network, attachment, &target.name).await?;
+        }
+        Ok(())
+    }
+
     /// Starts the old container again after the swap failed, unless the session ends. `off`: it was taken off its
-    /// networks.
+    /// networks, and may run still.
     async fn go_back(&self, target: &Target, run: &RunTarget, old: &str, off: bool, failure: Failure) -> Failure {
         if self.ending.is_cancelled() {
             return failure;
         }
         let back = async {
-            for (network, attachment) in run.spec.networks.iter().filter(|_| off) {
-                // It may have been taken off some of them only.
-                self.engine.leave_network(old, network).await?;
-                self.engine.join_network(old, network, attachment, &target.name).await?;
+            if off {
+                self.rejoin_networks(target, run, old).await?;
             }
             self.engine.start(old).await
         };

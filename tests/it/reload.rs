@@ -150,10 +150,20 @@ fn when_the_same_can_not_be_made_again_the_old_one_goes_on() {
     project.assert_nothing_left();
 }
 
-/// With no time to end by itself the old one is taken off its network first, so that the new one can start while it dies.
+/// With no time to end by itself the old one is taken off its network, and runs until the new one is ready.
 #[test]
-fn a_port_moves_at_once_where_the_old_one_has_no_grace_and_comes_back_with_it() {
-    let project = Project::new("atonce");
+fn a_port_is_handed_over_where_the_old_one_has_no_grace_and_comes_back_with_it() {
+    a_port_moves("handover", "", true);
+}
+
+/// The same, but that two of it must not run at a time: the new one starts while the old one dies.
+#[test]
+fn a_port_moves_at_once_where_the_old_one_has_no_grace_and_must_stop_first() {
+    a_port_moves("atonce", "deploy.update_config = { order = \"stop-first\" }\n", false);
+}
+
+fn a_port_moves(name: &str, more: &str, overlaps: bool) {
+    let project = Project::new(name);
     project.write("content/greeting.txt", "hello\n");
     project.write("content/good", "");
     let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
@@ -162,7 +172,7 @@ fn a_port_moves_at_once_where_the_old_one_has_no_grace_and_comes_back_with_it() 
          command = [\"http\", \"--greeting\", \"/content/greeting.txt\"]\nvolumes = [\"./content:/content:ro\"]\n\
          ports = [\"127.0.0.1:{port}:3000\"]\nstop_grace_period = \"0s\"\nnetworks = {{ inner = {{ aliases = [\"other\"] }} }}\n\
          healthcheck = {{ test = [\"CMD\", \"/mcp-server\", \"exists\", \"/content/good\"], interval = \"100ms\", retries = 2 }}\n\
-         [networks.inner]\n"
+         {more}[networks.inner]\n"
     ));
     let mut up = project.settled();
     let answers = || {
@@ -180,17 +190,19 @@ fn a_port_moves_at_once_where_the_old_one_has_no_grace_and_comes_back_with_it() 
     let reloaded = outcome(&mut up);
     assert_eq!((&reloaded["event"], &reloaded["order"]), (&"reloaded".into(), &"stop-first".into()), "{reloaded}");
     let happened = log.until_now();
-    assert!(place(&happened, "container kill", 0) < place(&happened, "container start", 0), "{happened:#?}");
+    let started_first = place(&happened, "container start", 0) < place(&happened, "container kill", 0);
+    assert_eq!(started_first, overlaps, "{happened:#?}");
     let second = project.inspect("api");
     assert_ne!(second["Id"], old.as_str());
     answers();
-    // The new one is no good: the old one is started again, and is where it was.
+    // The new one is no good: the old one goes on or is started again, and is where it was.
     fs::remove_file(project.path("content/good")).expect("it is there");
     project.write("content/greeting.txt", "good evening\n");
     let failed = up.wait("reload_failed", "api");
     assert!(failed.text("error").starts_with("its health check says unhealthy"), "{}", failed.event);
     let back = project.inspect("api");
     assert_eq!((&back["Id"], &back["State"]["Status"]), (&second["Id"], &"running".into()));
+    assert_eq!(back["State"]["StartedAt"] == second["State"]["StartedAt"], overlaps, "whether it went on");
     answers();
     let aliases = |container: &Value| {
         let networks = container["NetworkSettings"]["Networks"].as_object().expect("networks");
@@ -259,6 +271,30 @@ fn where_nothing_tells_the_old_one_is_kept_for_a_while() {
     let back = project.inspect("api");
     assert_eq!((&back["Id"], &back["State"]["Status"]), (&old.into(), &"running".into()));
     assert_eq!(project.on_the_engine().len(), 1, "{:?}", project.on_the_engine());
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn what_was_kept_comes_back_to_its_network() {
+    let project = Project::new("kept");
+    project.write("content/a.txt", "");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    project.config(&format!(
+        "watch.delay = \"20ms\"\n[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\n\
+         volumes = [\"./content:/content:ro\"]\nports = [\"127.0.0.1:{port}:3000\"]\nstop_grace_period = \"0s\"\n"
+    ));
+    let mut up = project.settled();
+    let old = project.id("api");
+    project.write("content/a.txt", "changed");
+    up.wait("reloaded", "api");
+    let process = project.inspect("api")["State"]["Pid"].as_u64().expect("a process");
+    kill(process.try_into().expect("a process"), "KILL");
+    up.wait("reload_failed", "api");
+    up.wait_for("rest", |event| event["event"] == "settled");
+    let back = project.inspect("api");
+    assert_eq!((&back["Id"], &back["State"]["Status"]), (&old.into(), &"running".into()));
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), "its port is published");
     up.interrupt();
     project.assert_nothing_left();
 }
