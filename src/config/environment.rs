@@ -61,7 +61,8 @@ pub fn read_environment(schema: &Schema, environment: &BTreeMap<String, String>,
             Err(Miss::Unknown(message)) => result.unknown.push(Unknown { name: name.clone(), message }),
             Err(Miss::Ambiguous(message)) => {
                 let source = Source::Variable { name: name.clone() };
-                let layer = Layer { source, text: format!("{name}={raw}").into(), root: Node::table() };
+                let layer =
+                    Layer { source, text: masked(&format!("{name}={raw}"), &Node::table()), root: Node::table() };
                 let fault = Fault { path: KeyPath::default(), span: 0..name.len(), message, help: None };
                 result.layers.push((layer, vec![fault]));
             }

@@ -23,7 +23,7 @@ use super::{
     normalise::normalise,
     numbers::as_written,
     problem::{KeyPath, Segment},
-    secret::masked,
+    secret::{masked, masked_by_looks},
     shape::Schema,
 };
 
@@ -237,6 +237,7 @@ impl Sources<'_> {
                 message,
                 help: Some("save the file as UTF-8".to_owned()),
             };
+            let text = masked_by_looks(&text).into();
             self.push(Layer { source, text, root: Node::table() }, vec![fault]);
             self.broken = true;
             return None;
