@@ -204,6 +204,10 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 /// The project's file, or why there is none.
 fn found<'a>(request: &Request, discovered: &'a Discovered) -> Result<&'a Candidate> {
     match discovered.project() {
+        Some(Candidate { path, obstacle: Some(obstacle), .. }) => {
+            Err(Error::config(format!("{} {obstacle}", path.display()))
+                .hint("put the project's file there, or name another one with --config FILE"))
+        }
         Some(project) if project.path.is_dir() => {
             let by = discovered.named_by.unwrap_or(FILE_NAME);
             // Without a `.` at its end.

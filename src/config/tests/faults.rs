@@ -72,6 +72,34 @@ fn a_folder_is_no_file() {
 }
 
 #[test]
+fn what_stands_in_a_files_place_is_not_passed_over() {
+    let put = |path: &str, link: bool| {
+        let mut project = Project::new(API).file("project/sub/x", "").file("home/.config/mcpmon/x", "");
+        project.request.folder = project.folder.path().join("project/sub");
+        let path = project.folder.path().join(path);
+        if link {
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        } else {
+            fs::create_dir(path).unwrap();
+        }
+        project
+    };
+    for (path, shown) in [
+        ("project/sub/mcpmon.toml", "FOLDER/project/sub/mcpmon.toml"),
+        ("project/mcpmon.local.toml", "error: FOLDER/project/mcpmon.local.toml"),
+        ("project/.env", "error: FOLDER/project/.env"),
+        ("home/.config/mcpmon/config.toml", "error: FOLDER/home/.config/mcpmon/config.toml"),
+    ] {
+        let error = put(path, false).errors();
+        assert!(error.starts_with(&format!("{shown} is a folder, not a file")), "{error}");
+        let error = put(path, true).errors();
+        assert!(error.starts_with(&format!("{shown} is a symbolic link to nowhere, which is not there")), "{error}");
+    }
+    let python = put("project/.env", false).file("project/.env/pyvenv.cfg", "");
+    assert_eq!(python.get("targets.api.image"), "\"a:1\"");
+}
+
+#[test]
 fn no_profile_is_none() {
     let project = || Project::new("[targets.a]\nimage = 'a'\n[profile.ci]\nwatch.delay = '4s'").profiles(&[""]);
     assert_eq!(project().get("watch.delay"), "\"100ms\"");
