@@ -40,6 +40,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.looked = Instant::now();
         self.retry_engine = None;
         self.next_resync = Instant::now() + self.settings.reconcile.interval;
+        self.executor.note_sources(&self.settings.project);
         let mut observed = match observe(&self.executor.engine, &self.settings.project, false).await {
             Ok(observed) => observed,
             Err(error) => return self.lose_engine(&error.to_string()),
