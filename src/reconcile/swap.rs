@@ -25,14 +25,9 @@ use crate::{
     plan::container_name,
 };
 
-/// Which container moves first. A fixed host port can be held by one container at a time, and so can the
-/// host's own network; a fixed container name stands for "there is one of it".
+/// Which container moves first.
 pub fn order(run: &RunTarget, update: &UpdateConfig) -> UpdateOrder {
-    let fixed_port = run.spec.ports.iter().any(|port| port.published != 0);
-    let shared_network = run.spec.network_mode.as_deref().is_some_and(|mode| mode != "none" && mode != "bridge");
-    let fixed_address =
-        run.spec.networks.values().any(|network| network.ipv4_address.is_some() || network.ipv6_address.is_some());
-    if fixed_port || shared_network || fixed_address || run.spec.container_name.is_some() {
+    if run.only_one().is_some() {
         return UpdateOrder::StopFirst;
     }
     update.order.unwrap_or(UpdateOrder::StartFirst)
