@@ -157,3 +157,17 @@ fn why_speaks_of_what_is_not_set_and_of_targets_that_are_not_there() {
         assert_eq!(error.hint.as_deref(), Some(hint), "{key}");
     }
 }
+
+#[test]
+fn the_name_is_shown_that_everything_goes_by() {
+    let mut project = Project::new(API).file("eng ä x/mcpmon.toml", API).file("eng ä x/.git/HEAD", "");
+    project.request.folder = project.folder.path().join("eng ä x");
+    let loaded = project.load();
+    assert_eq!(loaded.why("name").unwrap().to_string(), "name = \"engx\"\n  set by the folder's name\n");
+    let shown = loaded.to_toml(true);
+    let line = shown.lines().find(|line| line.starts_with("name")).unwrap();
+    assert!(line.starts_with("name = \"engx\"") && line.ends_with("# the folder's name"), "{shown}");
+    assert_eq!(loaded.to_json(false)["name"], "engx");
+    let named = Project::new(&format!("name = 'b'\n{API}")).load();
+    assert_eq!(named.why("name").unwrap().to_string(), "name = \"b\"\n  set by mcpmon.toml:1:1\n");
+}
