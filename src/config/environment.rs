@@ -184,6 +184,16 @@ fn match_name<'a, 'n>(
     };
     let longest = names.clone().filter(|name| hits(name)).map(str::len).max();
     let Some(length) = longest else {
+        let ended = rest.strip_suffix("__").unwrap_or_default();
+        if let Some(name) = names.clone().find(|name| plain(name) == plain(ended)) {
+            let path = path.key(name);
+            let follows = if path.0.len() == 1 && name == "targets" {
+                "the name of a target and a key must follow, as in MCPMON_TARGETS__NAME__IMAGE".to_owned()
+            } else {
+                format!("a key of `{path}` must follow")
+            };
+            return Err(Miss::Unknown(follows));
+        }
         let first = rest.split("__").next().unwrap_or(rest);
         let place = if path.0.is_empty() { String::new() } else { format!(" in `{path}`") };
         let hint = match nearest(first, names.clone()) {
