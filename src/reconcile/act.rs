@@ -221,7 +221,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     async fn target(&self, project: &Project, target: &Target, run: &RunTarget, step: &Step) -> Result<Done, Failure> {
         match step {
-            Step::RefreshImage { image } => self.image(project, target, run, *image).await.map(|()| Done::Finished),
+            Step::RefreshImage { image, .. } => self.image(project, target, run, *image).await.map(|()| Done::Finished),
             Step::Create { image } => {
                 if let Some(image) = image {
                     self.image(project, target, run, *image).await?;

@@ -45,7 +45,7 @@ fn an_edit_is_applied_to_what_it_is_about() {
     assert_eq!(reloaded.lines("files"), "mcpmon.toml");
     let action = up.wait("action_started", "");
     assert_eq!((action.text("target"), action.text("action")), ("api", "replace"));
-    assert_eq!(action.text("cause"), "the file asks for something else");
+    assert_eq!(action.text("cause"), "the file asks for something else: environment.LOG_LEVEL");
     up.wait("ready", "api");
     let container = project.inspect("api");
     assert!(container["Config"]["Env"].as_array().expect("a list").contains(&"LOG_LEVEL=debug".into()));
