@@ -75,6 +75,12 @@ impl<E: Engine, I: Images> Executor<E, I> {
     }
 }
 
+/// A source that a container of the target had, since it was started, and that is gone.
+pub fn gone(project: &Project, run: &RunTarget, engine: &EngineInfo) -> Option<String> {
+    let missing = |path: &&Path| matches!(path.try_exists(), Ok(false));
+    made_if_missing(run).find(missing).filter(|_| is_here(engine)).map(|path| shown(project, path))
+}
+
 fn not_found(word: &str, name: &str) -> Failure {
     let hint =
         format!("create it with `docker {word} create {name}`, or remove `external = true`: then mcpmon makes one");

@@ -64,6 +64,10 @@ fn a_source_that_is_gone_is_not_made_by_a_start() {
     for end in [&["kill"][..], &["rm", "-f"]] {
         std::fs::remove_file(project.path("one.txt")).expect("it is there");
         up.wait("held", "api");
+        let restart = project.run(&["restart", "api"]);
+        assert_eq!(restart.code, 1, "{restart:?}");
+        assert!(restart.err.contains("api: the volume's source one.txt is gone: "), "{restart:?}");
+        assert!(!project.path("one.txt").exists(), "it was made by restart");
         let name = project.container("api");
         assert!(docker(&[end, &[name.as_str()]].concat()).status.success());
         let failed = up.wait("action_failed", "api");
