@@ -18,6 +18,9 @@ mod tests;
 
 pub use decide::{container_name, dependency_order, image, meant, plan, scope, short};
 
+/// The field that says that an image is another one.
+const IMAGE_ID: &str = "image id";
+
 /// The ordered difference.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -38,6 +41,27 @@ pub struct Change {
     /// What must come first, in words (`db must be healthy`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<String>,
+}
+
+/// More names of fields are no help in one line.
+const MOST_FIELDS: usize = 5;
+
+impl Change {
+    /// Why, with the names of the fields that differ: for who is shown no values.
+    pub fn cause_in_short(&self) -> String {
+        let fields = match &self.step {
+            Step::Replace { fields, .. } | Step::RefreshImage { fields, .. } => fields.as_slice(),
+            _ => &[],
+        };
+        // Which image is another one is what the cause itself says.
+        let names: Vec<&str> =
+            fields.iter().map(|field| field.field.as_str()).filter(|field| *field != IMAGE_ID).collect();
+        match names.split_at_checked(MOST_FIELDS) {
+            Some((shown, rest @ [_, ..])) => format!("{}: {} and {} more", self.cause, shown.join(", "), rest.len()),
+            _ if names.is_empty() => self.cause.clone(),
+            _ => format!("{}: {}", self.cause, names.join(", ")),
+        }
+    }
 }
 
 /// What a change is about.
@@ -85,6 +109,9 @@ pub enum Step {
     RefreshImage {
         /// How.
         image: ImageAction,
+        /// What differs of its build.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        fields: Vec<FieldChange>,
     },
     /// Make and start a container.
     Create {

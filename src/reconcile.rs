@@ -6,6 +6,7 @@
 //! | [`observe`] | one look at the engine |
 //! | [`act`] | one change carried out; [`swap`]: one container in another one's place |
 //! | [`compose`] | services of compose projects, made by `docker compose` |
+//! | [`needs`] | what a container needs and mcpmon does not make |
 //! | [`ready`] | when a started container can be relied on |
 //! | [`attempts`] | failures in a row, and when to try again (pure) |
 //! | [`sync`] | files copied into a container; [`sync_target`]: and what follows for a run target |
@@ -15,6 +16,7 @@
 pub mod act;
 pub mod attempts;
 pub mod compose;
+pub mod needs;
 pub mod observe;
 pub mod ready;
 pub mod stamp;

@@ -138,7 +138,7 @@ async fn remove(context: &Context, engine: &Docker, orphans: Vec<Found>, reporte
     for found in orphans.iter().filter(|found| found.container.as_ref().is_some_and(|one| gone.contains(&*one.id))) {
         kept.keep(found, ActionKind::Remove, 0);
     }
-    let mut left = removed.failed.len();
+    let mut left_networks = 0;
     for network in networks {
         let (target, action) = (network.name.clone(), ActionKind::RemoveNetwork);
         let began = std::time::Instant::now();
@@ -150,7 +150,7 @@ async fn remove(context: &Context, engine: &Docker, orphans: Vec<Found>, reporte
             }
             // In use by what could not be removed, or by somebody else's container: the next one takes it.
             Err(error) => {
-                left += 1;
+                left_networks += 1;
                 let (error, hint) = (error.to_string(), None);
                 reporter.report(Event::ActionFailed { target, action, error, hint, log: Vec::new(), retry_ms: None });
             }
@@ -159,7 +159,8 @@ async fn remove(context: &Context, engine: &Docker, orphans: Vec<Found>, reporte
     if let Some(message) = kept.warning {
         reporter.report(Event::Warning { message });
     }
-    reporter.report(Event::Stopped { removed: removed.removed.len(), left });
+    let left = removed.failed.len() + left_networks;
+    reporter.report(Event::Stopped { removed: removed.removed.len(), left, left_networks, left_volumes: 0 });
     left
 }
 

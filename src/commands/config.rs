@@ -82,17 +82,21 @@ fn path(request: &Request, json: bool) -> String {
         let files: Vec<_> = discovered
             .candidates
             .iter()
-            .map(|file| json!({ "role": file.role.as_str(), "path": file.path, "exists": file.exists }))
+            .map(|file| json!({ "role": file.role.as_str(), "path": file.path, "exists": file.exists, "problem": file.obstacle }))
             .collect();
         return pretty(&json!({ "files": files, "searched": discovered.searched, "named_by": discovered.named_by }));
     }
-    let line = |exists: bool, role: &str, path: &std::path::Path| {
-        format!("{}  {role:7}  {}\n", if exists { "read   " } else { "missing" }, path.display())
-    };
-    let mut text: String =
-        discovered.candidates.iter().map(|file| line(file.exists, file.role.as_str(), &file.path)).collect();
+    let line = |word: &str, role: &str, path: &std::path::Path| format!("{word:7}  {role:7}  {}\n", path.display());
+    let mut text = String::new();
+    for file in &discovered.candidates {
+        let word = if file.exists { "read" } else { "missing" };
+        text += &match &file.obstacle {
+            Some(obstacle) => line("no file", file.role.as_str(), &file.path).replace('\n', &format!(" {obstacle}\n")),
+            None => line(word, file.role.as_str(), &file.path),
+        };
+    }
     if discovered.project().is_none() {
-        text.extend(discovered.searched.iter().map(|folder| line(false, "project", &folder.join(FILE_NAME))));
+        text.extend(discovered.searched.iter().map(|folder| line("missing", "project", &folder.join(FILE_NAME))));
     }
     text
 }
@@ -124,6 +128,12 @@ mod tests {
         );
         let error = run_in(folder.path(), &ConfigCommand::Check, Format::Text).unwrap_err();
         assert_eq!(error.kind.exit_code(), 78);
+        std::fs::create_dir(folder.path().join("etc.toml")).unwrap();
+        assert_eq!(
+            text(ConfigCommand::Path, Format::Text),
+            "no file  system   FOLDER/etc.toml is a folder, not a file\nmissing  project  FOLDER/mcpmon.toml\n"
+        );
+        std::fs::remove_dir(folder.path().join("etc.toml")).unwrap();
 
         std::fs::write(folder.path().join("mcpmon.toml"), "targets.a.image = 'x'\ntargets.b.image = 'y'\n").unwrap();
         assert_eq!(text(ConfigCommand::Check, Format::Text), "ok: FOLDER/mcpmon.toml, 2 targets\n");

@@ -81,23 +81,25 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let ended = before.saturating_sub(containers.len());
     let removed =
         remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
-    let mut left = removed.failed.len();
+    let (mut left_networks, mut left_volumes) = (0, 0);
     if args.targets.is_empty() {
         let (_, clients) = ours(engine, settings).await?;
         let is_used = |network: &String| clients.iter().any(|container| container.networks.contains(network));
         for name in engine.networks(label).await?.into_keys().filter(|network| !is_used(network)) {
-            left += usize::from(!tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await));
+            let removed = tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await);
+            left_networks += usize::from(!removed);
         }
         if args.volumes {
             let made_by_compose = volumes_of_compose(engine, settings).await?;
             for name in engine.volumes(label).await?.into_keys().chain(made_by_compose) {
-                left +=
-                    usize::from(!tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await));
+                let removed = tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await);
+                left_volumes += usize::from(!removed);
             }
         }
     }
     let ended = if args.targets.is_empty() { ended } else { 0 };
-    reporter.report(Event::Stopped { removed: ended + removed.removed.len(), left });
+    let left = removed.failed.len() + left_networks + left_volumes;
+    reporter.report(Event::Stopped { removed: ended + removed.removed.len(), left, left_networks, left_volumes });
     Ok(u8::from(left > 0))
 }
 

@@ -52,9 +52,11 @@ pub async fn events(context: &Context, args: &EventsArgs, out: &mut (dyn Write +
         Some(settings) => history::read(&state, &Subject::Project(settings.project.name.clone())),
     };
     let mut lines = read.map_err(|error| Error::failed("what happened can't be read").caused_by(error))?;
+    let older = !lines.is_empty();
     if let Some(since) = since {
         lines.retain(|line| humantime::parse_rfc3339(line.time()).is_ok_and(|time| time >= since));
     }
+    let none = lines.is_empty();
     lines.drain(..args.tail.map_or(0, |tail| lines.len().saturating_sub(tail)));
     let (format, paint) = (context.format(), Paint::stdout());
     let text = match (args.summary, format) {
@@ -72,8 +74,9 @@ pub async fn events(context: &Context, args: &EventsArgs, out: &mut (dyn Write +
             let engine = context.connect(settings.session.docker_timeout).await?;
             run(&engine, &settings, format, paint, out).await
         }
-        None if lines.is_empty() && format == Format::Text => {
-            note("nothing has been kept yet; -f shows what happens from now on");
+        None if none && format == Format::Text => {
+            let what = if older { "nothing has happened since then" } else { "nothing has been kept yet" };
+            note(&format!("{what}; -f shows what happens from now on"));
             Ok(())
         }
         None => Ok(()),

@@ -5,10 +5,14 @@ use std::io::Write;
 use super::{context::Context, unknown_target};
 use crate::{
     cli::{PlanArgs, WatchArgs},
+    engine::Engine,
     error::Result,
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
-    reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
+    reconcile::{
+        needs::missing_sources,
+        observe::{leave_out_spares, leave_out_stdio, observe, owners},
+    },
     session,
 };
 
@@ -24,6 +28,9 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     }
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
+    for message in missing_sources(&settings.project, &engine.info(), scope.as_ref()) {
+        let _ = writeln!(std::io::stderr(), "{} {message}", Paint::stderr().warn("warning:"));
+    }
     let mut observed = observe(&engine, &settings.project, true).await?;
     let known = session::known();
     leave_out_stdio(&mut observed, &settings.project, &known);

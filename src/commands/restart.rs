@@ -8,7 +8,7 @@ use crate::{
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
-        ObservedContainer, Settings, TargetKind,
+        ObservedContainer, Settings, State, TargetKind,
         labels::{PROJECT, STDIO, TARGET},
     },
     output::{
@@ -16,7 +16,7 @@ use crate::{
         event::millis,
         show::{Options, show},
     },
-    reconcile::stamp,
+    reconcile::{needs::gone, stamp},
 };
 
 /// Restarts the named targets; gives the exit code.
@@ -46,9 +46,20 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             let found = found
                 .into_iter()
                 .filter(|container| container.labels.managed() && container.labels.role() != Some(STDIO));
-            match target.kind {
+            match &target.kind {
                 TargetKind::Service(_) => containers.extend(found),
                 // Of several, the youngest stands for the target.
+                TargetKind::Run(run) => {
+                    let Some(current) = found.max_by_key(|container| container.created) else { continue };
+                    if current.state != State::Created
+                        && let Some(source) = gone(&settings.project, run, &engine.info())
+                    {
+                        let why = "the engine would make an empty folder of it";
+                        return Err(Error::failed(format!("{name}: the volume's source {source} is gone: {why}"))
+                            .hint("bring it back, then restart"));
+                    }
+                    containers.push(current);
+                }
                 _ => containers.extend(found.max_by_key(|container| container.created)),
             }
         }

@@ -199,7 +199,7 @@ async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurr
     if settings.leaves_containers() {
         let made = executor.engine.list(&[(crate::model::labels::SESSION, Some(&session.to_string()))]).await?;
         let left = made.len() + adopted.len();
-        reporter.report(Event::Stopped { removed: 0, left });
+        reporter.report(Event::Stopped { removed: 0, left, left_networks: 0, left_volumes: 0 });
         return Ok(());
     }
     let is_dead = |labels: &_| session::known().is_dead(labels);
@@ -207,7 +207,8 @@ async fn leave(executor: &Executor<Docker, DockerCli>, settings: &Settings, hurr
     let removed = ended.map_err(|error: EngineError| {
         Error::from(error).hint("`mcpmon cleanup` removes what this session left, once the engine answers")
     })?;
-    reporter.report(Event::Stopped { removed: removed.removed.len(), left: removed.failed.len() });
+    let left = removed.failed.len();
+    reporter.report(Event::Stopped { removed: removed.removed.len(), left, left_networks: 0, left_volumes: 0 });
     if removed.failed.is_empty() {
         Ok(())
     } else {

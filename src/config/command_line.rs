@@ -8,7 +8,7 @@ use super::{
     node::{Data, Node},
     problem::{KeyPath, Segment},
     read::{read, read_items},
-    secret::masked,
+    secret::{masked, masked_by_looks},
     shape::{Schema, Shape, Table},
 };
 
@@ -28,18 +28,14 @@ const SET: &str = "--set ";
 /// Reads one `--set`. The key is written as in TOML (`targets."my.api".image`); the value as in a variable.
 /// `KEY+=VALUE` appends, as `KEY=+VALUE` does.
 pub fn read_set(schema: &Schema, assignment: &str) -> (Layer, Vec<Fault>) {
-    let mut layer = Layer { source: Source::Set, text: format!("{SET}{assignment}").into(), root: Node::table() };
+    let shown = masked_by_looks(&format!("{SET}{assignment}"));
+    let mut layer = Layer { source: Source::Set, text: shown.as_str().into(), root: Node::table() };
     let fail = |layer, message: String, span: std::ops::Range<usize>, help: Option<String>| {
         (layer, vec![Fault { path: KeyPath::default(), span, message, help }])
     };
     let Some(equals) = outside_quotes(assignment) else {
         let help = Some("write --set KEY=VALUE, as in --set targets.api.image=acme/api:2".to_owned());
-        return fail(
-            layer,
-            format!("--set {assignment}: there is no `=`"),
-            SET.len()..SET.len() + assignment.len(),
-            help,
-        );
+        return fail(layer, format!("{shown}: there is no `=`"), SET.len()..SET.len() + assignment.len(), help);
     };
     let (typed, raw) = (&assignment[..equals], &assignment[equals + 1..]);
     let (key, append) = typed.strip_suffix('+').map_or((typed, false), |key| (key, true));
@@ -48,7 +44,7 @@ pub fn read_set(schema: &Schema, assignment: &str) -> (Layer, Vec<Fault>) {
     let (document, errors) = parse(&format!("{key} = 0"));
     let Some(path) = errors.is_empty().then(|| single_path(&document)).flatten() else {
         let help = Some("a key is written as in the file: targets.api.image, targets.\"my.api\".image".to_owned());
-        return fail(layer, format!("--set {assignment}: {key:?} is no key"), key_span, help);
+        return fail(layer, format!("{shown}: {key:?} is no key"), key_span, help);
     };
     let shape = match find(schema, &path) {
         Ok(shape) => shape,

@@ -1,7 +1,11 @@
 //! Which files are read: fixed places, and the nearest `mcpmon.toml` upward to the repository root.
 //! It looks whether files are there; it does not read them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use super::{Request, environment::CONFIG};
 
@@ -42,6 +46,8 @@ pub struct Candidate {
     pub path: PathBuf,
     /// Whether there is something.
     pub exists: bool,
+    /// What stands there in a file's place, in words.
+    pub obstacle: Option<String>,
 }
 
 /// What was found.
@@ -80,17 +86,35 @@ pub fn discover(request: &Request) -> Discovered {
         None => search(&request.folder),
     };
     if let Some(path) = project {
+        let mut project = candidate(Role::Project, path.clone());
+        if named_by.is_some() {
+            // Whoever named it is told so in other words.
+            project = Candidate { exists: path.exists(), obstacle: None, ..project };
+        }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let local = path.with_file_name(format!("{stem}.local.toml"));
-        candidates.push(candidate(Role::Project, path));
+        candidates.push(project);
         candidates.push(candidate(Role::Local, local));
     }
     Discovered { candidates, searched, named_by }
 }
 
 fn candidate(role: Role, path: PathBuf) -> Candidate {
-    let exists = path.exists();
-    Candidate { role, path, exists }
+    let obstacle = obstacle(&path);
+    let exists = obstacle.is_some() || path.exists();
+    Candidate { role, path, exists, obstacle }
+}
+
+/// What stands in a file's place and is none, in words. Nobody who put it there meant "no file", so that it is not passed over.
+pub fn obstacle(path: &Path) -> Option<String> {
+    match fs::metadata(path) {
+        Ok(found) => found.is_dir().then(|| "is a folder, not a file".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let to = fs::read_link(path).ok()?;
+            Some(format!("is a symbolic link to {}, which is not there", to.display()))
+        }
+        Err(_) => None,
+    }
 }
 
 /// `$XDG_CONFIG_HOME`, which must be absolute (XDG base directories), else `~/.config`.
@@ -105,7 +129,7 @@ fn search(folder: &Path) -> (Option<PathBuf>, Vec<PathBuf>) {
     for folder in folder.ancestors() {
         let path = folder.join(FILE_NAME);
         searched.push(folder.to_owned());
-        if path.is_file() {
+        if path.is_file() || obstacle(&path).is_some() {
             return (Some(path), searched);
         }
         if folder.join(".git").exists() {

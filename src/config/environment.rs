@@ -61,7 +61,8 @@ pub fn read_environment(schema: &Schema, environment: &BTreeMap<String, String>,
             Err(Miss::Unknown(message)) => result.unknown.push(Unknown { name: name.clone(), message }),
             Err(Miss::Ambiguous(message)) => {
                 let source = Source::Variable { name: name.clone() };
-                let layer = Layer { source, text: format!("{name}={raw}").into(), root: Node::table() };
+                let layer =
+                    Layer { source, text: masked(&format!("{name}={raw}"), &Node::table()), root: Node::table() };
                 let fault = Fault { path: KeyPath::default(), span: 0..name.len(), message, help: None };
                 result.layers.push((layer, vec![fault]));
             }
@@ -183,6 +184,16 @@ fn match_name<'a, 'n>(
     };
     let longest = names.clone().filter(|name| hits(name)).map(str::len).max();
     let Some(length) = longest else {
+        let ended = rest.strip_suffix("__").unwrap_or_default();
+        if let Some(name) = names.clone().find(|name| plain(name) == plain(ended)) {
+            let path = path.key(name);
+            let follows = if path.0.len() == 1 && name == "targets" {
+                "the name of a target and a key must follow, as in MCPMON_TARGETS__NAME__IMAGE".to_owned()
+            } else {
+                format!("a key of `{path}` must follow")
+            };
+            return Err(Miss::Unknown(follows));
+        }
         let first = rest.split("__").next().unwrap_or(rest);
         let place = if path.0.is_empty() { String::new() } else { format!(" in `{path}`") };
         let hint = match nearest(first, names.clone()) {

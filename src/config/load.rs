@@ -27,6 +27,9 @@ use crate::{
     model::{Settings, secret::Secrets},
 };
 
+/// The key of the project's name.
+const NAME: &str = "name";
+
 /// Everything a configuration is made from besides the files themselves.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
@@ -67,11 +70,16 @@ pub struct Loaded {
     pub discovered: Discovered,
     /// Values of secret variables that were filled in.
     pub secrets: Secrets,
+    /// The project's name is in no layer.
+    named_by_folder: bool,
 }
 
 impl Loaded {
     /// Where the value of a key was set, in words: `mcpmon.toml:12:5`, `MCPMON_DELAY`, `--delay`, `default`.
     pub fn origin(&self, path: &KeyPath) -> Option<String> {
+        if self.named_by_folder && *path == KeyPath::default().key(NAME) {
+            return Some("the folder's name".to_owned());
+        }
         let place = self.merged.place(&path.0).filter(|place| place.exact)?;
         Some(place.layer.place(place.node.key.start))
     }
@@ -109,7 +117,7 @@ pub fn load(request: &Request) -> Result<Loaded> {
 
 /// Does the same, and gives the faults one by one.
 pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
-    let Layered { merged, values, mut findings, blocked, context, discovered } = layered(request)?;
+    let Layered { merged, mut values, mut findings, blocked, context, discovered } = layered(request)?;
     let mut settings = None;
     let problems = match values.deserialize::<File>() {
         Ok(file) => {
@@ -127,7 +135,15 @@ pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
 
     match settings {
         Some(settings) if findings.is_empty() => {
-            Ok(Loaded { settings, merged, values, discovered, secrets: context.secrets })
+            let mut named_by_folder = false;
+            if let Value::Dict(_, dict) = &mut values {
+                // Everything goes by it, so it is shown as if it had been written.
+                dict.entry(NAME.to_owned()).or_insert_with(|| {
+                    named_by_folder = true;
+                    settings.project.name.clone().into()
+                });
+            }
+            Ok(Loaded { settings, merged, values, discovered, secrets: context.secrets, named_by_folder })
         }
         _ => {
             for finding in &mut findings {
@@ -204,6 +220,10 @@ fn read_text(path: &Path) -> Result<Option<String>, String> {
 /// The project's file, or why there is none.
 fn found<'a>(request: &Request, discovered: &'a Discovered) -> Result<&'a Candidate> {
     match discovered.project() {
+        Some(Candidate { path, obstacle: Some(obstacle), .. }) => {
+            Err(Error::config(format!("{} {obstacle}", path.display()))
+                .hint("put the project's file there, or name another one with --config FILE"))
+        }
         Some(project) if project.path.is_dir() => {
             let by = discovered.named_by.unwrap_or(FILE_NAME);
             // Without a `.` at its end.

@@ -8,6 +8,8 @@ use super::{
 };
 use crate::model::secret::looks_secret;
 
+mod assigned;
+
 /// Tables whose keys are the user's own and may name secrets.
 const OPEN_TABLES: [&str; 5] = ["environment", "args", "labels", "options", "driver_opts"];
 
@@ -24,7 +26,16 @@ pub fn masked(text: &str, root: &Node) -> Arc<str> {
     for span in spans {
         stars(&mut text, span);
     }
-    text.into()
+    masked_by_looks(&text).into()
+}
+
+/// The same, for a text that was not understood, or not all of it: a key that stands twice, a mistyped table.
+pub fn masked_by_looks(text: &str) -> String {
+    let mut masked = text.to_owned();
+    for span in assigned::spans(text) {
+        stars(&mut masked, span);
+    }
+    masked
 }
 
 /// Masks one span.

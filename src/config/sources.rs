@@ -13,7 +13,7 @@ use super::{
     check::{Fault, check},
     command_line::{read_override, read_set},
     diagnostics::Finding,
-    discover::{Candidate, Role},
+    discover::{Candidate, Role, obstacle},
     document, dotenv,
     environment::{PROFILE, read_environment},
     file,
@@ -23,7 +23,7 @@ use super::{
     normalise::normalise,
     numbers::as_written,
     problem::{KeyPath, Segment},
-    secret::masked,
+    secret::{masked, masked_by_looks},
     shape::Schema,
 };
 
@@ -100,12 +100,16 @@ impl Sources<'_> {
     fn variables(&mut self, folder: &Path) -> BTreeMap<String, String> {
         let environment = &self.request.environment;
         let path = folder.join(DOTENV);
+        // Compose skips folders; the usual one of that name is a Python environment.
+        let obstacle = obstacle(&path).filter(|_| !path.join("pyvenv.cfg").exists());
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             // Missing is usual; anything else is shown as what it is.
             Err(error) => {
-                if error.kind() != ErrorKind::NotFound && !path.is_dir() {
-                    self.unreadable(&path, &error);
+                match obstacle {
+                    Some(obstacle) => self.obstructed(&path, &obstacle),
+                    None if error.kind() == ErrorKind::NotFound || path.is_dir() => {}
+                    None => self.unreadable(&path, &error),
                 }
                 String::new()
             }
@@ -212,6 +216,10 @@ impl Sources<'_> {
 
     /// Reads one file. None: it can't be read, or is no TOML.
     fn file(&mut self, candidate: &Candidate, lookup: &dyn Fn(&str) -> Option<String>) -> Option<Read> {
+        if let Some(obstacle) = &candidate.obstacle {
+            self.obstructed(&candidate.path, obstacle);
+            return None;
+        }
         let bytes = match std::fs::read(&candidate.path) {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -237,6 +245,7 @@ impl Sources<'_> {
                 message,
                 help: Some("save the file as UTF-8".to_owned()),
             };
+            let text = masked_by_looks(&text).into();
             self.push(Layer { source, text, root: Node::table() }, vec![fault]);
             self.broken = true;
             return None;
@@ -273,14 +282,20 @@ impl Sources<'_> {
     }
 
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+        self.broken(format!("{} can't be read: {error}", self.shown(path)), None);
+    }
+
+    /// Something else stands in a file's place.
+    fn obstructed(&mut self, path: &Path, obstacle: &str) {
+        self.broken(
+            format!("{} {obstacle}", self.shown(path)),
+            Some("put the file there, or remove what is".to_owned()),
+        );
+    }
+
+    fn broken(&mut self, message: String, help: Option<String>) {
         self.broken = true;
-        self.findings.push(Finding {
-            layer: None,
-            span: 0..0,
-            path: KeyPath::default(),
-            message: format!("{} can't be read: {error}", self.shown(path)),
-            help: None,
-        });
+        self.findings.push(Finding { layer: None, span: 0..0, path: KeyPath::default(), message, help });
     }
 
     /// As messages show a path.

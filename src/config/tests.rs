@@ -223,6 +223,8 @@ fn unknown_variables_are_warnings_with_the_nearest_name() {
         ("MCPMON_DELY", "1"),
         ("MCPMON_TARGETS__APO__IMAGE", "x"),
         ("MCPMON_TARGETS__API__IMAG", "x"),
+        ("MCPMON_TARGETS__", "2"),
+        ("MCPMON_TARGETS__API__", "2"),
         ("MCPMON_WHATEVER", "x"),
         ("OTHER", "x"),
     ]);
@@ -230,6 +232,8 @@ fn unknown_variables_are_warnings_with_the_nearest_name() {
         project.warnings(),
         [
             "MCPMON_DELY: unknown variable; did you mean MCPMON_DELAY?",
+            "MCPMON_TARGETS__: the name of a target and a key must follow, as in MCPMON_TARGETS__NAME__IMAGE",
+            "MCPMON_TARGETS__API__: a key of `targets.api` must follow",
             "MCPMON_TARGETS__API__IMAG: nothing in `targets.api` is called IMAG; did you mean IMAGE?",
             "MCPMON_TARGETS__APO__IMAGE: nothing in `targets` is called APO; did you mean API?",
             "MCPMON_WHATEVER: unknown variable",

@@ -23,8 +23,7 @@ const OF_TARGETS: [(&str, &str); 15] = [
 ];
 
 /// Keys of the file.
-const OF_FILE: [(&str, &str); 2] =
-    [("log.level", "what log.verbose asks for: \"info\" at 0"), ("name", "the name of the folder")];
+const OF_FILE: [(&str, &str); 1] = [("log.level", "what log.verbose asks for: \"info\" at 0")];
 
 /// The default of a key, in words.
 pub fn default_of(path: &KeyPath) -> Option<&'static str> {

@@ -12,6 +12,9 @@ use super::{
     secret::{MASK, looks_secret},
 };
 
+/// The build beside the spec's own fields.
+const BUILD: &str = "build";
+
 /// A field that differs between two specs, as text for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FieldChange {
@@ -26,12 +29,14 @@ pub struct FieldChange {
 }
 
 /// The hash that tells whether a container is what the file asks for: SHA-256 over the spec, 32 hex digits.
-/// What a container does not consist of (build, depends_on, watch) is not in it; images are compared by id.
+/// What a container does not consist of (build, depends_on, watch) is not in it; images are compared by id, and builds by
+/// a hash of their own.
 pub fn config_hash<T: Serialize>(spec: &T) -> String {
     digest(serde_json::to_string(spec).unwrap_or_default().as_bytes(), 16)
 }
 
-/// The spec as it is kept in a label: JSON, each secret replaced by a fingerprint of it.
+/// The spec as it is kept in a label: JSON, each secret replaced by a fingerprint of it. With the build, so that a plan can
+/// show what differs of it.
 pub fn remember(run: &RunTarget) -> String {
     masked(run).to_string()
 }
@@ -39,7 +44,15 @@ pub fn remember(run: &RunTarget) -> String {
 /// What differs between a remembered spec and the one asked for now. A label that can't be read
 /// (another version's) gives no fields: the hash alone then says that something differs.
 pub fn differences(remembered: &str, run: &RunTarget) -> Vec<FieldChange> {
-    differences_to(remembered, &masked(run))
+    let mut new = masked(run);
+    let knows_build = serde_json::from_str::<Value>(remembered).is_ok_and(|old| old.get(BUILD).is_some());
+    if let Value::Object(fields) = &mut new
+        && !knows_build
+    {
+        // Made without one, or by a version that did not remember it.
+        fields.remove(BUILD);
+    }
+    differences_to(remembered, &new)
 }
 
 /// A service's spec as it is kept in a label.
@@ -71,7 +84,10 @@ fn differences_to(remembered: &str, new: &Value) -> Vec<FieldChange> {
 
 fn masked(run: &RunTarget) -> Value {
     let mut value = serde_json::to_value(&run.spec).unwrap_or_default();
+    let build = serde_json::to_value(&run.build).unwrap_or_default();
+    value[BUILD] = build.clone();
     hide(&mut value, &|text| run.secrets.hide_by(text, fingerprint));
+    hide_by_key(&mut value[BUILD], &build);
     for (key, entry) in &run.spec.environment {
         if entry.secret {
             value["environment"][key] = Value::String(fingerprint(&entry.value));

@@ -5,7 +5,13 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use serde::Serialize;
 
-use super::{ContainerSpec, secret::Secrets, service::ServiceTarget, settings::WatchSettings, spec::MountSource};
+use super::{
+    ContainerSpec,
+    secret::Secrets,
+    service::ServiceTarget,
+    settings::WatchSettings,
+    spec::{MountSource, NetworkAttachment},
+};
 
 /// One `mcpmon.toml`, resolved: the desired state.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +127,28 @@ pub struct RunTarget {
     pub pull_policy: PullPolicy,
     /// What of the spec's texts must not be shown, wherever it stands.
     pub secrets: Secrets,
+}
+
+impl RunTarget {
+    /// Why there can be only one of its containers at a time, where there is a reason. A fixed host port can be held by
+    /// one container at a time, and so can the host's own network; a fixed container name stands for "there is one of it".
+    pub fn only_one(&self) -> Option<String> {
+        let port = self.spec.ports.iter().find(|port| port.published != 0);
+        port.map(|port| format!("host port {}", port.published)).or_else(|| self.only_one_on_any_port())
+    }
+
+    /// The same, but for its ports.
+    pub fn only_one_on_any_port(&self) -> Option<String> {
+        if let Some(mode) = self.spec.network_mode.as_deref().filter(|mode| *mode != "none" && *mode != "bridge") {
+            return Some(format!("network_mode {mode:?}"));
+        }
+        let address =
+            |network: &NetworkAttachment| network.ipv4_address.clone().or_else(|| network.ipv6_address.clone());
+        if let Some(address) = self.spec.networks.values().find_map(address) {
+            return Some(format!("address {address}"));
+        }
+        self.spec.container_name.as_ref().map(|name| format!("container_name {name:?}"))
+    }
 }
 
 /// compose's `build`.

@@ -148,7 +148,7 @@ fn write_change(text: &mut String, change: &Change, width: usize, paint: Paint) 
     for wait in &change.waits {
         let _ = writeln!(text, "    {} {}", paint.dim("after:"), printable(wait, false));
     }
-    if let Step::Replace { fields, .. } = &change.step {
+    if let Step::Replace { fields, .. } | Step::RefreshImage { fields, .. } = &change.step {
         let width = fields.iter().map(|field| field.field.chars().count()).max().unwrap_or(0);
         for field in fields {
             write_field(text, field, width, paint);
@@ -169,8 +169,8 @@ fn verb(change: &Change) -> String {
         Step::Hold { retry_ms: None } => "held".into(),
         Step::Hold { retry_ms: Some(after) } => format!("held, retry in {}", duration(*after)),
         Step::Make => "create".into(),
-        Step::RefreshImage { image: ImageAction::Pull } => "pull, replace if the image is new".into(),
-        Step::RefreshImage { image: ImageAction::Build } => "build, replace if the image is new".into(),
+        Step::RefreshImage { image: ImageAction::Pull, .. } => "pull, replace if the image is new".into(),
+        Step::RefreshImage { image: ImageAction::Build, .. } => "build, replace if the image is new".into(),
         Step::Create { image: first } => format!("{}create", image(first)),
         Step::Start { .. } => "start".into(),
         Step::Replace { image: first, .. } => format!("{}replace", image(first)),
@@ -263,7 +263,12 @@ mod tests {
                     "it was renamed from outside",
                     &[],
                 ),
-                change(target("docs"), Step::RefreshImage { image: ImageAction::Pull }, "pull_policy is always", &[]),
+                change(
+                    target("docs"),
+                    Step::RefreshImage { image: ImageAction::Pull, fields: Vec::new() },
+                    "pull_policy is always",
+                    &[],
+                ),
                 change(target("stack"), Step::Hold { retry_ms: None }, "compose targets are not run yet", &[]),
                 change(target("flaky"), Step::Hold { retry_ms: Some(4000) }, "it ended with exit code 1", &[]),
                 change(target("old"), Step::Remove { containers: vec![id(), id()] }, "it left the file", &[]),

@@ -224,7 +224,18 @@ pub enum Event {
         removed: usize,
         /// Left on purpose or by failure.
         left: usize,
+        /// How many of those left are networks.
+        #[serde(default, skip_serializing_if = "is_none")]
+        left_networks: usize,
+        /// And how many are volumes; the others are containers.
+        #[serde(default, skip_serializing_if = "is_none")]
+        left_volumes: usize,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference to the field")]
+fn is_none(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What an action does.

@@ -156,10 +156,14 @@ impl Words {
             Event::Settled { ready, held, .. } if self.settled == Some((*ready, *held)) => return None,
             Event::Settled { ready, held, duration_ms } => self.settled(*ready, *held, *duration_ms),
             Event::Stopping { cause } => format!("stopping ({cause})"),
-            Event::Stopped { removed, left } => {
-                let left = match left {
-                    0 => String::new(),
-                    left => paint.warn(format_args!(", {} left", count(*left, "container"))),
+            Event::Stopped { removed, left, left_networks, left_volumes } => {
+                let containers = left.saturating_sub(left_networks + left_volumes);
+                let kinds = [(containers, "container"), (*left_networks, "network"), (*left_volumes, "volume")];
+                let left: Vec<_> =
+                    kinds.iter().filter(|(left, _)| *left > 0).map(|(left, noun)| count(*left, noun)).collect();
+                let left = match left.join(", ") {
+                    left if left.is_empty() => left,
+                    left => paint.warn(format_args!(", {left} left")),
                 };
                 format!("stopped, {} removed{left}", count(*removed, "container"))
             }

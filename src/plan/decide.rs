@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, Change, ImageAction, Ownership, Plan, Situation, Step, Subject};
+use super::{Backoff, Change, IMAGE_ID, ImageAction, Ownership, Plan, Situation, Step, Subject};
 use crate::model::{
     Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
     fingerprint::{FieldChange, config_hash, differences},
@@ -332,9 +332,14 @@ impl<'a> View<'a> {
             };
         };
         let id = container.id.clone();
-        let replace = |cause: String, fields: Vec<FieldChange>| -> Result<(Step, String), String> {
+        let replace = |cause: String, mut fields: Vec<FieldChange>| -> Result<(Step, String), String> {
             name_is_free()?;
-            Ok((Step::Replace { container: id.clone(), image: self.image(target, run)?, fields }, cause))
+            let image = self.image(target, run)?;
+            if image != Some(ImageAction::Build) {
+                // It was built since, and what came of it was the same.
+                fields.retain(|field| !is_of_build(field));
+            }
+            Ok((Step::Replace { container: id.clone(), image, fields }, cause))
         };
         match self.owner(container) {
             Ownership::Mine => {}
@@ -369,7 +374,7 @@ impl<'a> View<'a> {
             && wanted.id != container.image_id
         {
             let field = FieldChange {
-                field: "image id".into(),
+                field: IMAGE_ID.into(),
                 old: Some(short(&container.image_id).into()),
                 new: Some(short(&wanted.id).into()),
             };
@@ -381,7 +386,9 @@ impl<'a> View<'a> {
         if let Some(image) = self.image(target, run)?.filter(|_| worth_trying) {
             let asked = self.situation.refresh.contains(&target.name);
             let cause = if asked { "asked for" } else { "its build changed in the file" };
-            return Ok((Step::RefreshImage { image }, cause.into()));
+            let mut fields = differences(container.labels.get(CONFIG).unwrap_or_default(), run);
+            fields.retain(is_of_build);
+            return Ok((Step::RefreshImage { image, fields }, cause.into()));
         }
         let missing_network = run.spec.networks.keys().find(|network| !container.networks.contains(*network));
         match &container.state {
@@ -525,6 +532,10 @@ impl<'a> View<'a> {
             })
             .collect()
     }
+}
+
+fn is_of_build(field: &FieldChange) -> bool {
+    field.field.starts_with("build.")
 }
 
 /// The first twelve digits of an id, as docker shows it.

@@ -120,7 +120,7 @@ impl<'a> View<'a> {
         }
         let worth_trying = !self.situation.rejected.contains_key(&target.name);
         if let Some(image) = image.filter(|_| worth_trying && self.situation.refresh.contains(&target.name)) {
-            return Ok((Step::RefreshImage { image }, "asked for".into()));
+            return Ok((Step::RefreshImage { image, fields: Vec::new() }, "asked for".into()));
         }
         let mut ready = true;
         for container in containers {

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     compose::Composing,
+    needs::Sources,
     ready::{self, Evidence},
     stamp,
     sync::Syncs,
@@ -55,6 +56,7 @@ pub struct Executor<E, I> {
     pub never: Vec<PathBuf>,
     /// The compose command, where there are compose targets.
     pub(super) compose: Option<Composing>,
+    pub(super) sources: Sources,
     slots: Semaphore,
     image_slots: Semaphore,
 }
@@ -150,6 +152,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             syncs: Syncs::default(),
             never: Vec::new(),
             compose: None,
+            sources: Sources::default(),
             slots: Semaphore::new(AT_ONCE),
             image_slots: Semaphore::new(IMAGES_AT_ONCE),
         }
@@ -221,7 +224,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
     async fn target(&self, project: &Project, target: &Target, run: &RunTarget, step: &Step) -> Result<Done, Failure> {
         match step {
-            Step::RefreshImage { image } => self.image(project, target, run, *image).await.map(|()| Done::Finished),
+            Step::RefreshImage { image, .. } => self.image(project, target, run, *image).await.map(|()| Done::Finished),
             Step::Create { image } => {
                 if let Some(image) = image {
                     self.image(project, target, run, *image).await?;
@@ -231,6 +234,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
             Step::Start { container } => {
                 let _slot = self.slots.acquire().await;
+                self.needs(project, run).await?;
                 // What was saved while it did not run.
                 self.fill(project, target, container).await?;
                 match self.engine.start(container).await {
@@ -343,6 +347,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         run: &RunTarget,
         name: &str,
     ) -> Result<String, Failure> {
+        self.needs(project, run).await?;
         let mut labels = stamp::container(&self.owner, project, &target.name, run, &self.labels);
         if self.guard.keeps() {
             labels.insert(ON_EXIT.to_owned(), KEEP.to_owned());

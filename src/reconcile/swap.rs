@@ -27,27 +27,17 @@ use crate::{
     plan::container_name,
 };
 
-/// Which container moves first. A fixed host port can be held by one container at a time, and so can the
-/// host's own network; a fixed container name stands for "there is one of it".
+/// Which container moves first.
 pub fn order(run: &RunTarget, update: &UpdateConfig) -> UpdateOrder {
-    let fixed_port = run.spec.ports.iter().any(|port| port.published != 0);
-    if fixed_port || there_is_one(run) {
+    if run.only_one().is_some() {
         return UpdateOrder::StopFirst;
     }
     update.order.unwrap_or(UpdateOrder::StartFirst)
 }
 
-/// Two of it can't run at the same time, whatever ports they publish.
-fn there_is_one(run: &RunTarget) -> bool {
-    let shared_network = run.spec.network_mode.as_deref().is_some_and(|mode| mode != "none" && mode != "bridge");
-    let fixed_address =
-        run.spec.networks.values().any(|network| network.ipv4_address.is_some() || network.ipv6_address.is_some());
-    shared_network || fixed_address || run.spec.container_name.is_some()
-}
-
 /// The old one may run until the new one is ready, once it is off its networks.
 fn may_overlap(run: &RunTarget, update: &UpdateConfig) -> bool {
-    update.order != Some(UpdateOrder::StopFirst) && !there_is_one(run)
+    update.order != Some(UpdateOrder::StopFirst) && run.only_one_on_any_port().is_none()
 }
 
 impl<E: Engine, I: Images> Executor<E, I> {

@@ -170,6 +170,13 @@ async fn inputs_are_reported_missing_ones_too() {
     fixture.expect(&["sub/dir/.env"]).await;
     fixture.write("sub/dir/.env", "A=2");
     fixture.expect(&["sub/dir/.env"]).await;
+    // A folder in a file's place, and the file again.
+    fs::remove_file(fixture.path("mcpmon.toml")).unwrap();
+    fs::create_dir(fixture.path("mcpmon.toml")).unwrap();
+    fixture.expect(&["mcpmon.toml"]).await;
+    fs::remove_dir(fixture.path("mcpmon.toml")).unwrap();
+    fixture.write("mcpmon.toml", "version = 1\n");
+    fixture.expect(&["mcpmon.toml"]).await;
 }
 
 #[tokio::test]

@@ -205,7 +205,12 @@ impl Tree {
                 self.note_alias(root, needed);
                 self.wait_for(root, needed);
             }
-            // The engine's socket, a device, a folder where an input file should be.
+            // A folder where an input file should be is as good as none.
+            Ok(metadata) if metadata.is_dir() => {
+                self.singles.insert(root.to_path_buf());
+                self.wait_for(root, needed);
+            }
+            // The engine's socket, a device.
             Ok(_) => {}
             Err(error) if is_missing(&error) => {
                 self.singles.insert(root.to_path_buf());

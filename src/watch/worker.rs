@@ -167,7 +167,7 @@ impl Worker {
         if entry == Entry::Folder {
             return true;
         }
-        if self.tree.is_awaited(path) && path.is_dir() {
+        if self.tree.is_awaited(path) && path.is_dir() && !self.tree.inputs.contains(path) {
             return false;
         }
         !self.tree.singles.contains(path) || self.contents.changed(path, content(path).as_deref())

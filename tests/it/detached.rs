@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    project::{Project, kill_with_watchdog, processes_in},
+    project::{OWN_LABEL, Project, kill_with_watchdog, processes_in},
     support::{IMAGE, docker, until},
 };
 
@@ -199,6 +199,27 @@ fn what_is_in_the_way_of_down_is_removed_too() {
     assert_eq!(down.code, 0, "{down:?}");
     let stopped = down.events().pop().expect("events");
     assert_eq!((&stopped["event"], &stopped["removed"], &stopped["left"]), (&"stopped".into(), &2.into(), &0.into()));
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_network_that_is_left_is_called_one() {
+    let project = Project::new("net-left");
+    let network = format!("{}_inner", project.name);
+    let api = idle("api").replace("network_mode = \"none\"", "networks = [\"inner\"]");
+    project.config(&(api + "[networks.inner]\ninternal = true\n"));
+    project.detached();
+    // Somebody else's container uses it.
+    let label = format!("{OWN_LABEL}={}", project.name);
+    let line = ["run", "-d", "--label", &label, "--network", &network, IMAGE, "idle"];
+    let theirs = docker(&line);
+    assert!(theirs.status.success(), "{}", String::from_utf8_lossy(&theirs.stderr));
+    let down = project.run(&["down"]);
+    assert_eq!(down.code, 1, "{down:?}");
+    assert!(format!("{}{}", down.out, down.err).contains("removed, 1 network left"), "{down:?}");
+    let theirs = String::from_utf8_lossy(&theirs.stdout);
+    assert!(docker(&["rm", "-f", theirs.trim()]).status.success(), "{theirs}");
+    assert_eq!(project.run(&["down"]).code, 0);
     project.assert_nothing_left();
 }
 

@@ -48,6 +48,9 @@ fn what_happened_is_there_when_the_sessions_are_over() {
     client.hears("reloaded in");
     client.leave();
 
+    let nothing = project.run(&["events", "--since", "2999-01-01T00:00:00Z"]);
+    assert_eq!((nothing.code, nothing.out.as_str()), (0, ""), "{nothing:?}");
+    assert!(nothing.err.starts_with("nothing has happened since then"), "{nothing:?}");
     let all = kept(&project);
     let up = of(&all, "up", "session_started");
     assert_eq!(up.len(), 1, "{all:#?}");

@@ -43,6 +43,7 @@ mod support;
 mod sync;
 mod up_edit;
 mod up_lifecycle;
+mod up_needs;
 mod up_order;
 mod up_repair;
 mod wire;

@@ -45,7 +45,7 @@ fn an_edit_is_applied_to_what_it_is_about() {
     assert_eq!(reloaded.lines("files"), "mcpmon.toml");
     let action = up.wait("action_started", "");
     assert_eq!((action.text("target"), action.text("action")), ("api", "replace"));
-    assert_eq!(action.text("cause"), "the file asks for something else");
+    assert_eq!(action.text("cause"), "the file asks for something else: environment.LOG_LEVEL");
     up.wait("ready", "api");
     let container = project.inspect("api");
     assert!(container["Config"]["Env"].as_array().expect("a list").contains(&"LOG_LEVEL=debug".into()));
@@ -79,6 +79,17 @@ fn nonsense_is_said_and_the_last_good_file_stays_in_force() {
     std::fs::remove_file(project.path("mcpmon.toml")).expect("it is there");
     up.wait("config_invalid", "");
     assert_eq!(project.id("api"), id);
+    // A folder in its place.
+    project.config(&idle("api", ""));
+    up.wait("config_reloaded", "");
+    std::fs::remove_file(project.path("mcpmon.toml")).expect("it is there");
+    std::fs::create_dir(project.path("mcpmon.toml")).expect("a folder");
+    let invalid = up.wait_for("the folder", |event| {
+        event["event"] == "config_invalid" && event.to_string().contains("is a folder, not a file")
+    });
+    assert!(invalid.text("error").contains("mcpmon.toml"), "{}", invalid.event);
+    assert_eq!(project.id("api"), id);
+    std::fs::remove_dir(project.path("mcpmon.toml")).expect("it is there");
     // Mended, with something new in it.
     project.config(&(idle("api", "") + &idle("db", "")));
     up.wait("config_reloaded", "");

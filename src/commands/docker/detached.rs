@@ -318,7 +318,7 @@ impl Follow {
         };
         self.followers.finish(LAST_LOGS).await;
         self.session.end();
-        self.reporter.report(Event::Stopped { removed: 1 - left, left });
+        self.reporter.report(Event::Stopped { removed: 1 - left, left, left_networks: 0, left_volumes: 0 });
         Ok(code)
     }
 }

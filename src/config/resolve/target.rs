@@ -103,6 +103,14 @@ pub(super) fn target(
             TargetKind::Process(ProcessTarget { words: words.unwrap_or_default(), stop_grace_period })
         }
     };
+    if let (TargetKind::Run(run), Some(UpdateOrder::StartFirst)) = (&kind, update.order)
+        && let Some(only_one) = run.only_one()
+    {
+        findings.warnings.push(format!(
+            "{}: \"start-first\" does not hold: two containers at a time can't have {only_one}, so the old one stops first",
+            at.key("deploy").key("update_config").key("order")
+        ));
+    }
     let watch = WatchSettings { rules, ..surroundings.watch.clone() };
     is_one.then(|| Target { name: name.to_owned(), kind, depends_on, watch, update, mcp })
 }

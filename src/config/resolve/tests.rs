@@ -507,3 +507,27 @@ fn says_everything_at_once() {
         assert_eq!(problems(&found), *want, "{text}");
     }
 }
+
+#[test]
+fn a_start_first_that_does_not_hold_is_said() {
+    for (more, only_one) in [
+        ("ports = [\"3000:3000\"]", Some("host port 3000")),
+        ("network_mode = \"host\"", Some("network_mode \"host\"")),
+        ("networks = { default = { ipv4_address = \"10.0.0.2\" } }", Some("address 10.0.0.2")),
+        ("container_name = \"one\"", Some("container_name \"one\"")),
+        ("ports = [\"3000\"]\nnetwork_mode = \"bridge\"", None),
+        ("", None),
+    ] {
+        let warnings = |order: &str| {
+            let text = format!("[targets.d]\nimage = \"a\"\n{more}\ndeploy.update_config.order = \"{order}\"\n");
+            settings(&text).warnings
+        };
+        let warning = only_one.map(|only_one| {
+            format!(
+                "targets.d.deploy.update_config.order: \"start-first\" does not hold: two containers at a time can't have {only_one}, so the old one stops first"
+            )
+        });
+        assert_eq!(warnings("start-first"), Vec::from_iter(warning), "{more}");
+        assert!(warnings("stop-first").is_empty(), "{more}");
+    }
+}

@@ -72,6 +72,34 @@ fn a_folder_is_no_file() {
 }
 
 #[test]
+fn what_stands_in_a_files_place_is_not_passed_over() {
+    let put = |path: &str, link: bool| {
+        let mut project = Project::new(API).file("project/sub/x", "").file("home/.config/mcpmon/x", "");
+        project.request.folder = project.folder.path().join("project/sub");
+        let path = project.folder.path().join(path);
+        if link {
+            std::os::unix::fs::symlink("nowhere", path).unwrap();
+        } else {
+            fs::create_dir(path).unwrap();
+        }
+        project
+    };
+    for (path, shown) in [
+        ("project/sub/mcpmon.toml", "FOLDER/project/sub/mcpmon.toml"),
+        ("project/mcpmon.local.toml", "error: FOLDER/project/mcpmon.local.toml"),
+        ("project/.env", "error: FOLDER/project/.env"),
+        ("home/.config/mcpmon/config.toml", "error: FOLDER/home/.config/mcpmon/config.toml"),
+    ] {
+        let error = put(path, false).errors();
+        assert!(error.starts_with(&format!("{shown} is a folder, not a file")), "{error}");
+        let error = put(path, true).errors();
+        assert!(error.starts_with(&format!("{shown} is a symbolic link to nowhere, which is not there")), "{error}");
+    }
+    let python = put("project/.env", false).file("project/.env/pyvenv.cfg", "");
+    assert_eq!(python.get("targets.api.image"), "\"a:1\"");
+}
+
+#[test]
 fn no_profile_is_none() {
     let project = || Project::new("[targets.a]\nimage = 'a'\n[profile.ci]\nwatch.delay = '4s'").profiles(&[""]);
     assert_eq!(project().get("watch.delay"), "\"100ms\"");
@@ -128,4 +156,18 @@ fn why_speaks_of_what_is_not_set_and_of_targets_that_are_not_there() {
         assert!(error.message.starts_with("there is no target "), "{key}: {error}");
         assert_eq!(error.hint.as_deref(), Some(hint), "{key}");
     }
+}
+
+#[test]
+fn the_name_is_shown_that_everything_goes_by() {
+    let mut project = Project::new(API).file("eng ä x/mcpmon.toml", API).file("eng ä x/.git/HEAD", "");
+    project.request.folder = project.folder.path().join("eng ä x");
+    let loaded = project.load();
+    assert_eq!(loaded.why("name").unwrap().to_string(), "name = \"engx\"\n  set by the folder's name\n");
+    let shown = loaded.to_toml(true);
+    let line = shown.lines().find(|line| line.starts_with("name")).unwrap();
+    assert!(line.starts_with("name = \"engx\"") && line.ends_with("# the folder's name"), "{shown}");
+    assert_eq!(loaded.to_json(false)["name"], "engx");
+    let named = Project::new(&format!("name = 'b'\n{API}")).load();
+    assert_eq!(named.why("name").unwrap().to_string(), "name = \"b\"\n  set by mcpmon.toml:1:1\n");
 }

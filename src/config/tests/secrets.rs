@@ -63,3 +63,22 @@ fn a_default_in_the_file_is_masked_in_its_line() {
     let text = "[targets.api]\nimage = 'a'\nenvironment = { TOKEN_X = '${TOKEN_X:-default5}', B = [1] }\n";
     assert_none(&Project::new(text).load_errors());
 }
+
+#[test]
+fn are_masked_in_a_line_that_was_not_understood() {
+    let target = "[targets.api]\nimage = 'a'\n";
+    for (text, error) in [
+        ("[targets.api.environment]\nAPI_KEY = \"hunter3\"\nAPI_KEY = \"default5\"\n", "duplicate key"),
+        ("[targets.api]\nenvironmen = { API_KEY = \"hunter3\" }\n", "did you mean `environment`?"),
+        ("[targets.api]\nenvironmen = [\"API_KEY=hunter3\"]\n", "did you mean `environment`?"),
+        ("[targets.api.environment]\nAPI_KEY = hunter3 default5\n", "error"),
+        ("[targets.api.environment]\nAPI_KEY \"hunter3\"\n", "error"),
+    ] {
+        let errors = Project::new(text).errors();
+        assert!(errors.contains(error), "{errors}");
+        assert_none(&errors);
+    }
+    let errors = Project::new(target).set(&["targets.api.environmen.API_KEY=hunter3"]).errors();
+    assert!(errors.contains("API_KEY=*******"), "{errors}");
+    assert_none(&errors);
+}

@@ -44,7 +44,7 @@ fn a_session_from_begin_to_end() {
         Event::Settled { ready: 2, held: 0, duration_ms: 99_000 },
         Event::ConfigReloaded { files: vec!["mcpmon.toml".into(), ".env".into()] },
         Event::Stopping { cause: "SIGINT".into() },
-        Event::Stopped { removed: 2, left: 0 },
+        Event::Stopped { removed: 2, left: 0, left_networks: 0, left_volumes: 0 },
     ]), @r#"
     acme: 2 targets, pid 4711
     acme_backend: creating network (it is missing)
@@ -97,7 +97,9 @@ fn what_goes_wrong() {
         Event::Warning { message: "unknown variable MCPMON_DELEY, did you mean MCPMON_DELAY?".into() },
         Event::Warning { message: "warning: something\n --> here\n".into() },
         Event::Settled { ready: 1, held: 1, duration_ms: 2100 },
-        Event::Stopped { removed: 1, left: 1 },
+        Event::Stopped { removed: 1, left: 1, left_networks: 0, left_volumes: 0 },
+        Event::Stopped { removed: 0, left: 1, left_networks: 1, left_volumes: 0 },
+        Event::Stopped { removed: 0, left: 5, left_networks: 1, left_volumes: 3 },
     ]), @r#"
     api: creating failed: port 3000 is taken; retry in 4 s
         hint: stop what holds it, or publish another one
@@ -122,6 +124,8 @@ fn what_goes_wrong() {
      --> here
     1 target ready in 2.1 s, 1 not; watching for changes
     stopped, 1 container removed, 1 container left
+    stopped, 0 containers removed, 1 network left
+    stopped, 0 containers removed, 1 container, 1 network, 3 volumes left
     "#);
 }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
-    reconcile::observe::resources,
+    reconcile::{needs::missing_sources, observe::resources},
     trigger::{Changes, Rules},
 };
 
@@ -219,7 +219,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for path in rules.inputs().iter().filter(|path| !self.inputs.knows(path)).collect::<Vec<_>>() {
             self.inputs.remember(path, std::fs::read(path).ok().as_deref());
         }
-        for warning in rules.targets().iter().flat_map(|target| &target.warnings) {
+        let missing = missing_sources(&self.settings.project, &self.executor.engine.info(), meant.as_ref());
+        for warning in rules.targets().iter().flat_map(|target| &target.warnings).chain(&missing) {
             if self.warned.insert(warning.clone()) {
                 self.warn(warning.clone());
             }

@@ -40,6 +40,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.looked = Instant::now();
         self.retry_engine = None;
         self.next_resync = Instant::now() + self.settings.reconcile.interval;
+        self.executor.note_sources(&self.settings.project);
         let mut observed = match observe(&self.executor.engine, &self.settings.project, false).await {
             Ok(observed) => observed,
             Err(error) => return self.lose_engine(&error.to_string()),
@@ -237,7 +238,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 continue;
             }
             let (kind, name) = (kind(change), change.subject.name());
-            self.report(Event::ActionStarted { target: name.to_owned(), action: kind, cause: change.cause.clone() });
+            self.report(Event::ActionStarted { target: name.to_owned(), action: kind, cause: change.cause_in_short() });
             self.trigger.busy(name);
             if matches!(change.step, Step::Create { .. } | Step::Replace { .. } | Step::Start { .. }) {
                 // What begins now sees the files as they are.
@@ -400,8 +401,8 @@ fn kind(change: &Change) -> ActionKind {
         (Subject::Network(_), Step::Remove { .. }) => ActionKind::RemoveNetwork,
         (Subject::Volume(_), Step::Remove { .. }) => ActionKind::RemoveVolume,
         (Subject::Volume(_), _) => ActionKind::CreateVolume,
-        (_, Step::RefreshImage { image: ImageAction::Build }) => ActionKind::Build,
-        (_, Step::RefreshImage { image: ImageAction::Pull }) => ActionKind::Pull,
+        (_, Step::RefreshImage { image: ImageAction::Build, .. }) => ActionKind::Build,
+        (_, Step::RefreshImage { image: ImageAction::Pull, .. }) => ActionKind::Pull,
         (_, Step::Start { .. }) => ActionKind::Start,
         (_, Step::Replace { .. }) => ActionKind::Replace,
         (_, Step::Adopt { .. }) => ActionKind::Adopt,

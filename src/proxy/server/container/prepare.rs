@@ -58,6 +58,7 @@ impl<E: Engine, I: Images> Containers<E, I> {
             Kind::Run(run) => run,
             Kind::Service(service) => return self.make_service(project, target, service, server).await,
         };
+        self.executor.needs(project, run).await.map_err(|failure| Failed::of(failure, false))?;
         let labels = stamp::container(&self.owner, project, &target.name, run, &self.executor.labels);
         let (name, spec) = (self.own_name(project, target, server), for_stdio(&run.spec));
         let container =
