@@ -449,6 +449,91 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     assert_eq!(String::from_utf8_lossy(&volumes.stdout).lines().count(), 1);
 }
 
+const TIED: &str = "services:
+  web:
+    build: ./app
+    command: [lines, --every, '100', --text, WORD]
+    init: true
+    network_mode: none
+    develop:
+      watch:
+        - {path: ./copied, action: sync, target: /copied}
+        - {path: ./again, action: sync+restart, target: /again}
+  beside:
+    image: mcpmon-test-server
+    command: [lines, --every, '100']
+    init: true
+    network_mode: service:web
+  asks:
+    image: mcpmon-test-server
+    command: [idle]
+    init: true
+    network_mode: none
+    depends_on: {web: {condition: service_started, restart: true}}
+";
+
+#[test]
+fn what_stands_on_a_service_goes_on_with_it_and_what_was_copied_stays() {
+    let place = Place::new("compose-tied", "tied");
+    place.write("compose.yaml", &TIED.replace("WORD", "one"));
+    place.write("app/Dockerfile", "FROM mcpmon-test-server\nCOPY code /code\n");
+    place.write("app/code", "1");
+    place.write("copied/x", "0");
+    place.write("again/x", "0");
+    // Null while it is being made anew.
+    let one = |name: &str| {
+        let said = docker(&["inspect", &format!("{}-{name}", place.name)]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&said).map(|all| all[0].clone()).unwrap_or_default()
+    };
+    let id = |name: &str| one(name)["Id"].as_str().unwrap_or_default().to_owned();
+    let started = |name: &str| one(name)["State"]["StartedAt"].as_str().unwrap_or_default().to_owned();
+    // It runs in the network of the container that stands for `web` now.
+    let stands = || {
+        let beside = one("beside-1");
+        beside["State"]["Running"] == true
+            && beside["HostConfig"]["NetworkMode"] == format!("container:{}", id("web-1"))
+    };
+    let read = |file: &str| {
+        let read = docker(&["exec", &format!("{}-web-1", place.name), "/mcp-server", "cat", file]);
+        String::from_utf8_lossy(&read.stdout).into_owned()
+    };
+    let mut going = place.start("docker compose up");
+    going.wait("web-1     | one 2");
+    place.write("copied/x", "1");
+    going.wait("web: synced in");
+    assert_eq!((read("/copied/x"), stands()), ("1".to_owned(), true));
+
+    // Another image: another container, with what was copied into the last one.
+    let before = (id("web-1"), started("asks-1"));
+    place.write("app/code", "2");
+    let said = going.wait("web: rebuilt in");
+    assert!(before.0 != id("web-1") && before.1 != started("asks-1") && stands(), "{said:#?}");
+    assert_eq!((read("/copied/x"), read("/code")), ("1".to_owned(), "2".to_owned()));
+
+    // An edit.
+    let before = id("web-1");
+    place.write("compose.yaml", &TIED.replace("WORD", "two"));
+    going.wait("web-1    | two 2");
+    until("what stands on it is made anew", || before != id("web-1") && stands());
+
+    // The same image: what was saved with it is copied into the container that stays.
+    let before = id("web-1");
+    place.write("app/other", "3");
+    place.write("copied/x", "3");
+    going.wait("web: rebuilt in");
+    until("it is copied", || read("/copied/x") == "3");
+    assert_eq!(before, id("web-1"));
+
+    // The same container starts again, and so do those that hang on it.
+    let before = (id("beside-1"), started("beside-1"), started("asks-1"));
+    place.write("again/x", "1");
+    going.wait("web: synced and restarted in");
+    assert!(stands() && before.1 != started("beside-1") && before.2 != started("asks-1"));
+    assert_eq!((before.0, read("/again/x")), (id("beside-1"), "1".to_owned()));
+    going.signal("INT");
+    assert_eq!(going.end(), Some(130));
+}
+
 #[test]
 fn what_a_create_line_made_is_its_users() {
     let place = Place::new("compose-create", "create");

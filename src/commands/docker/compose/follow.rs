@@ -182,7 +182,7 @@ impl Follow {
                         action,
                         duration_ms: millis(began.elapsed()),
                     }),
-                    Err(failure) => self.failure(reload.target, action, failure),
+                    Err(failure) => failure.report(&self.reporter, reload.target, action),
                 }
             }
             Done::Edited { project, result } => {
@@ -192,22 +192,11 @@ impl Follow {
                     self.watching.set(&self.project).await;
                 }
                 if let Err(failure) = result {
-                    self.failure(self.project.meant.name.clone(), ActionKind::Replace, failure);
+                    failure.report(&self.reporter, self.project.meant.name.clone(), ActionKind::Replace);
                 }
             }
         }
         self.show_output().await;
-    }
-
-    fn failure(&self, target: String, action: ActionKind, failure: Failure) {
-        self.reporter.report(Event::ActionFailed {
-            target,
-            action,
-            error: failure.error.to_string(),
-            hint: failure.error.hint,
-            log: failure.log,
-            retry_ms: None,
-        });
     }
 
     /// Shows what runs and is not shown yet.

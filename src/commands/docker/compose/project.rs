@@ -299,14 +299,6 @@ impl Project {
         self.meant.services.keys().map(|name| self.grace(name)).max().unwrap_or_default()
     }
 
-    /// Those of the project's services that go on when this one was made or started anew: `depends_on` with `restart`.
-    pub(super) fn dependents(&self, service: &str) -> Vec<String> {
-        let services = self.all.services.iter();
-        let restarted =
-            services.filter(|(_, other)| other.parts.depends_on.get(service).is_some_and(|one| one.restart));
-        restarted.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Stops what of this session still runs, those first whom no other needs. What has ended stays, as it does without
     /// mcpmon; what is in the volumes stays.
     pub(super) async fn stop_all(&self) {
