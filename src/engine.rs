@@ -222,7 +222,7 @@ pub struct ContainerDetails {
 }
 
 /// What [`Engine::facts`] tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// The user it runs as, as it was asked for (`""`, `1000:1000`, `node`).
     pub user: String,
@@ -230,6 +230,10 @@ pub struct ContainerFacts {
     pub binds: Vec<(String, String)>,
     /// Where memory is mounted.
     pub memory: Vec<String>,
+    /// Where anything is mounted, and whether the container can write it.
+    pub mounts: Vec<(String, bool)>,
+    /// Its root file system can't be written.
+    pub read_only: bool,
 }
 
 /// What lies at a path in a container.

@@ -189,6 +189,8 @@ struct InspectedConfig {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct InspectedHostConfig {
+    #[serde(rename = "ReadonlyRootfs")]
+    read_only: bool,
     tmpfs: Option<HashMap<String, String>>,
 }
 
@@ -199,6 +201,8 @@ struct InspectedMount {
     kind: Option<String>,
     source: Option<String>,
     destination: Option<String>,
+    #[serde(rename = "RW")]
+    writable: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -223,12 +227,15 @@ impl Inspected {
         let mounts = self.mounts.unwrap_or_default();
         let of = |kind: &'static str| mounts.iter().filter(move |mount| mount.kind.as_deref() == Some(kind));
         // `--tmpfs` is not among the mounts.
-        let given = self.host_config.and_then(|host| host.tmpfs).unwrap_or_default().into_keys();
+        let host = self.host_config.unwrap_or_default();
+        let given = host.tmpfs.unwrap_or_default().into_keys();
         let target = |mount: &InspectedMount| mount.destination.clone();
         ContainerFacts {
             user: self.config.and_then(|config| config.user).unwrap_or_default(),
             binds: of("bind").filter_map(|mount| Some((mount.source.clone()?, target(mount)?))).collect(),
             memory: of("tmpfs").filter_map(target).chain(given).collect(),
+            mounts: mounts.iter().filter_map(|mount| Some((target(mount)?, mount.writable.unwrap_or(true)))).collect(),
+            read_only: host.read_only,
         }
     }
 
