@@ -16,7 +16,7 @@ use std::{
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
     engine_api::{self, Kind, sweep},
-    project::{EngineLog, OWN_LABEL, Project},
+    project::{EngineLog, OWN_LABEL, Project, kill_with_watchdog},
     support::{DEADLINE, docker, in_the_same_place, until},
 };
 
@@ -558,6 +558,41 @@ fn what_a_create_line_made_is_its_users() {
     until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     going.signal("INT");
     assert_eq!(going.end(), Some(130));
+}
+
+#[test]
+fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_is_not() {
+    let place = Place::new("compose-left", "left");
+    place.write(
+        "compose.yaml",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+    );
+    let found = || {
+        let listed = place.project.run(&["cleanup", "--dry-run", "--verbose", "--format", "json"]).events();
+        let name = format!("{}-web-1", place.name);
+        let own = listed.iter().find(|event| event["name"] == name);
+        own.map(|event| event["verdict"].as_str().unwrap_or_default().to_owned())
+    };
+    let mut going = place.start("docker compose up");
+    going.wait("Attaching to");
+    until("it runs", || place.counts_running() == 1);
+    assert_eq!(found().as_deref(), Some("owned"));
+    going.signal("INT");
+    assert_eq!((going.end(), place.counts_running(), found()), (Some(130), 0, None));
+    place.ok("docker compose start", false);
+    assert_eq!((place.counts_running(), found()), (1, None), "started again by hand");
+
+    // The next `up` makes it a session's, which is killed, and whose watchdog stops it in time or not.
+    let going = place.start("docker compose up");
+    until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    until("it runs", || place.counts_running() == 1);
+    going.signal("KILL");
+    until("the watchdog stops it, and is done", || place.counts_running() == 0 && found().is_none());
+    let going = place.start("docker compose up");
+    until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    until("it runs", || place.counts_running() == 1);
+    kill_with_watchdog(going.child.id());
+    assert_eq!((place.counts_running(), found().as_deref()), (1, Some("orphan")));
 }
 
 /// Where compose is asked to end in the middle of its starts it stops what runs, starts the others all the same, and
