@@ -470,6 +470,7 @@ const TIED: &str = "services:
     init: true
     network_mode: none
     depends_on: {web: {condition: service_started, restart: true}}
+    develop: {watch: [{path: ./asked, action: rebuild}]}
 ";
 
 #[test]
@@ -480,6 +481,7 @@ fn what_stands_on_a_service_goes_on_with_it_and_what_was_copied_stays() {
     place.write("app/code", "1");
     place.write("copied/x", "0");
     place.write("again/x", "0");
+    place.write("asked/x", "0");
     // Null while it is being made anew.
     let one = |name: &str| {
         let said = docker(&["inspect", &format!("{}-{name}", place.name)]).stdout;
@@ -530,6 +532,20 @@ fn what_stands_on_a_service_goes_on_with_it_and_what_was_copied_stays() {
     going.wait("web: synced and restarted in");
     assert!(stands() && before.1 != started("beside-1") && before.2 != started("asks-1"));
     assert_eq!((before.0, read("/again/x")), (id("beside-1"), "1".to_owned()));
+
+    // Nothing can be built for it.
+    let before = started("asks-1");
+    place.write("asked/x", "1");
+    going.wait("asks: restarted in");
+    assert_ne!(before, started("asks-1"));
+
+    // One that can't be made is named, and keeps no other from it.
+    let before = id("web-1");
+    let (ahead, asks) = TIED.split_once("  asks:\n").expect("a service");
+    let asks = asks.replace("image: mcpmon-test-server", "image: mcpmon-test-none\n    pull_policy: never");
+    place.write("compose.yaml", &format!("{}  asks:\n{asks}", ahead.replace("WORD", "three")));
+    going.wait("docker compose up asks failed");
+    until("the others are made anew", || before != id("web-1") && stands());
     going.signal("INT");
     assert_eq!(going.end(), Some(130));
 }

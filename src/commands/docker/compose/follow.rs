@@ -19,7 +19,7 @@ use crate::{
         resume::{EventFeed, Update},
     },
     error::Result,
-    model::ObservedContainer,
+    model::{ObservedContainer, settings::WatchAction},
     output::{
         ActionKind, Event, Reporter,
         event::millis,
@@ -144,7 +144,12 @@ impl Follow {
         }
     }
 
-    fn begin_reload(&mut self, due: Reload) {
+    fn begin_reload(&mut self, mut due: Reload) {
+        let service = self.project.all.services.get(&due.target);
+        if due.action == WatchAction::Rebuild && service.is_some_and(|service| service.parts.build.is_none()) {
+            // There is nothing to build.
+            due.action = WatchAction::Restart;
+        }
         self.reporter.report(Event::FilesChanged {
             target: due.target.clone(),
             path: due.first_path.as_deref().map(|path| self.project.shown(path)).unwrap_or_default(),

@@ -157,7 +157,8 @@ pub(super) async fn begin(project: &Project, reporter: &Reporter) {
     }
 }
 
-/// Makes services as the files have them now: those whose build is another one are built.
+/// Makes services as the files have them now: those whose build is another one are built. One that can't be keeps no other
+/// from it.
 pub(super) async fn apply(
     project: &Project,
     reporter: &Reporter,
@@ -166,7 +167,19 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     let before = ids(&project.containers().await?);
     for (words, services) in [(&["--build"][..], builds), (&[][..], services)] {
-        make(project, reporter, ActionKind::Replace, words, services).await?;
+        let together = make(project, reporter, ActionKind::Replace, words, services).await;
+        match (together, services) {
+            (Ok(()), _) => {}
+            (Err(failure), [name]) => failure.report(reporter, (*name).to_owned(), ActionKind::Replace),
+            // Compose does not tell whose it is.
+            (Err(_), _) => {
+                for name in services {
+                    if let Err(failure) = make(project, reporter, ActionKind::Replace, words, &[name]).await {
+                        failure.report(reporter, (*name).to_owned(), ActionKind::Replace);
+                    }
+                }
+            }
+        }
     }
     let now = project.containers().await?;
     let other = now.iter().filter(|container| !before.contains(&container.id)).filter_map(service);
@@ -231,7 +244,7 @@ async fn up(
         return Ok(());
     }
     let from = ended.last.len().saturating_sub(SHOWN);
-    let error = Error::failed(format!("docker compose up {} failed ({})", words.join(" "), ended.status));
+    let error = Error::failed(format!("docker compose up {shown} failed ({})", ended.status));
     Err(Failure { error, log: ended.last[from..].to_vec() })
 }
 
