@@ -132,7 +132,8 @@ impl Context {
         let settings = self.load(&WatchArgs::default())?.settings;
         let (settings, errors) = self.composer(&settings).try_expand(settings).await;
         for error in errors {
-            let _ = writeln!(std::io::stderr(), "{} {}", Paint::stderr().warn("warning:"), error.message);
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{} {}{hint}", Paint::stderr().warn("warning:"), error.message);
         }
         Ok(settings)
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use super::{context::Context, unknown_target, up::finish};
+use super::{context::Context, unknown_target, unread, unread_of, up::finish};
 use crate::{
     cli::RestartArgs,
     compose::followers::{Again, Tie, Ties, followers, layers},
@@ -40,6 +40,9 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
     let project = &settings.project;
     let mut containers: BTreeMap<String, Vec<ObservedContainer>> = BTreeMap::new();
     for name in &args.targets {
+        if let Some(of) = unread_of(project, name) {
+            return Err(unread(of, name));
+        }
         let mut named = project.named(name).peekable();
         if named.peek().is_none() {
             return Err(unknown_target(project, name));

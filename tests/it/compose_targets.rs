@@ -327,6 +327,13 @@ fn services_are_planned_shown_restarted_and_removed_like_targets() {
     // A compose file that can't be read does not keep `down` from its work.
     project.write("compose.yaml", "nonsense");
     assert_ne!(project.run(&["plan"]).code, 0);
+    let restart = project.run(&["restart", "web/api"]);
+    assert_eq!(restart.code, 78, "{restart:?}");
+    for words in ["docker compose: ", "compose.yaml", "the compose files of target web can't be read"] {
+        assert!(restart.err.contains(words), "{words}: {restart:?}");
+    }
+    let ps = project.run(&["ps"]);
+    assert!(ps.out.contains("unread") && ps.out.contains("web/api") && !ps.out.contains("not in the file"), "{ps:?}");
     let down = project.run(&["down"]);
     assert_eq!(down.code, 0, "{down:?}");
     assert_eq!(running(&project).len(), 0);
