@@ -354,7 +354,16 @@ fn what_can_not_be_is_said_in_composes_words() {
     };
     for (more, file, words) in [
         ("services = [\"nope\"]", STACK, &["web:", "no such service: nope"][..]),
-        ("override.services.ghost.environment.A = \"1\"", STACK, &["ghost", "neither an image nor a build context"]),
+        (
+            "override.services.ghost.environment.A = \"1\"",
+            STACK,
+            &[
+                "ghost",
+                "neither an image nor a build context",
+                "targets.web.compose.override.services.ghost: no compose file",
+            ],
+        ),
+        ("override.services.dbs.environment.A = \"1\"", STACK, &["override.services.dbs", "did you mean db?"]),
         ("file = [\"missing.yml\"]", STACK, &["missing.yml", "no such file"]),
         ("", "services:\n  a:\n   image: x\n  b", &["yaml", "line 4"]),
         ("", "services:\n  a: {image: x, nope: 1}\n", &["compose.yaml", "nope"]),
