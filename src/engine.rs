@@ -69,6 +69,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn kill(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Removes it with its anonymous volumes, killing it when it still runs; returns when it is gone.
     fn remove(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// The same, but its volumes stay, anonymous ones too.
+    fn remove_without_volumes(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Gives it another name.
     fn rename(&self, id: &str, name: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Goes on after a pause.
@@ -232,6 +234,8 @@ pub struct ContainerFacts {
     pub memory: Vec<String>,
     /// Where anything is mounted, and whether the container can write it.
     pub mounts: Vec<(String, bool)>,
+    /// Its volumes without a name of their own.
+    pub anonymous: Vec<String>,
     /// Its root file system can't be written.
     pub read_only: bool,
 }

@@ -29,7 +29,7 @@ use crate::{
     },
     output::{ActionKind, Event, History, event::millis, history::Subject, private},
     process::{END_OF_FILE_GRACE, kin},
-    reconcile::stamp,
+    reconcile::{stamp, teardown::keeps_volumes},
     session::{
         self,
         mark::Kind,
@@ -283,7 +283,12 @@ impl Work<'_> {
                 return Ok(());
             }
         }
-        match engine.remove(&container.id).await {
+        let removed = if keeps_volumes(container) {
+            engine.remove_without_volumes(&container.id).await
+        } else {
+            engine.remove(&container.id).await
+        };
+        match removed {
             Ok(()) | Err(EngineError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }

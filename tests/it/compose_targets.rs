@@ -576,3 +576,29 @@ fn what_hangs_on_a_service_goes_on_with_it_and_nothing_that_was_saved_is_lost() 
     project.assert_nothing_left();
     engine_api::remove(Kind::Image, &format!("{}-web", project_name(&project, "web")));
 }
+
+#[test]
+fn volumes_of_services_stay_unless_they_are_asked_to_go() {
+    let project = Project::new("compose-volumes");
+    let _sweep = sweep(&project, &["web"]);
+    project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
+    project.write(
+        "compose.yaml",
+        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 1s, volumes: [/data]}\n",
+    );
+    let volume = || {
+        let mounts = &inspected(&running(&project)["web/db 1"].0)["Mounts"];
+        mounts[0]["Name"].as_str().expect("a volume").to_owned()
+    };
+    let is_there = |name: &str| engine_api::inspect(Kind::Volume, name).is_some();
+    project.detached();
+    let first = volume();
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!((running(&project).len(), is_there(&first)), (0, true));
+    engine_api::remove(Kind::Volume, &first);
+    project.detached();
+    let second = volume();
+    let down = project.run(&["down", "-v"]);
+    assert_eq!((down.code, running(&project).len(), is_there(&second)), (0, 0, false), "{down:?}");
+    project.assert_nothing_left();
+}

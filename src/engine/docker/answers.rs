@@ -199,6 +199,7 @@ struct InspectedHostConfig {
 struct InspectedMount {
     #[serde(rename = "Type")]
     kind: Option<String>,
+    name: Option<String>,
     source: Option<String>,
     destination: Option<String>,
     #[serde(rename = "RW")]
@@ -218,6 +219,11 @@ struct Binding {
     host_port: Option<String>,
 }
 
+/// Whether it is a name that an engine gives a volume that has none.
+fn is_made_up(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Inspected {
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name.as_deref().map(bare).as_deref() == Some(name)
@@ -234,6 +240,7 @@ impl Inspected {
             user: self.config.and_then(|config| config.user).unwrap_or_default(),
             binds: of("bind").filter_map(|mount| Some((mount.source.clone()?, target(mount)?))).collect(),
             memory: of("tmpfs").filter_map(target).chain(given).collect(),
+            anonymous: of("volume").filter_map(|mount| mount.name.clone()).filter(|name| is_made_up(name)).collect(),
             mounts: mounts.iter().filter_map(|mount| Some((target(mount)?, mount.writable.unwrap_or(true)))).collect(),
             read_only: host.read_only,
         }
