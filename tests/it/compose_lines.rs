@@ -551,6 +551,27 @@ fn what_stands_on_a_service_goes_on_with_it_and_what_was_copied_stays() {
 }
 
 #[test]
+fn what_is_restarted_from_outside_is_followed_on() {
+    let place = Place::new("compose-restarted", "restarted");
+    place.write(
+        "compose.yaml",
+        "services:
+  web: {image: mcpmon-test-server, command: [lines, --every, '50'], network_mode: none, volumes: ['./src:/src']}\n",
+    );
+    place.write("src/text", "one");
+    let mut going = place.start("docker compose up");
+    going.wait("web-1  | line 3");
+    // From here on mcpmon shows what it prints.
+    place.write("src/text", "two");
+    going.wait("web: restarted in");
+    going.wait("web-1 | line 12");
+    place.ok("docker compose restart -t 1", false);
+    while !going.wait("| line 1").last().is_some_and(|line| line.ends_with("| line 1")) {}
+    going.signal("INT");
+    assert_eq!((going.end(), place.counts_running()), (Some(130), 0));
+}
+
+#[test]
 fn what_a_create_line_made_is_its_users() {
     let place = Place::new("compose-create", "create");
     place.write(

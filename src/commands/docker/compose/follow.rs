@@ -1,13 +1,19 @@
 //! The session from the moment on when no CLI is attached: what containers print is shown (in the foreground), services
 //! are reloaded when files change, and the project is read again when its own files do.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 
 use rustix::process::Signal;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    super::life::Life,
     project::{NUMBER, Project, SERVICE, is_one_off, runs, service, shown_name},
     reload::{Failure, apply, reload},
     watching::{Noticed, Watching},
@@ -50,6 +56,10 @@ pub(super) struct Follow {
     /// What was noticed and has not begun.
     pub(super) queue: VecDeque<Noticed>,
     tasks: JoinSet<Done>,
+    /// What the engine told of each container since it started.
+    lives: BTreeMap<String, Life>,
+    /// Nothing runs, but something may be in the middle of a restart that somebody asked for, until then.
+    open_until: Option<Instant>,
     /// The project is being read again.
     edits: bool,
     /// That it waits for a save was said.
@@ -73,8 +83,9 @@ impl Follow {
         queue: VecDeque<Noticed>,
     ) -> Self {
         let project = Arc::new(project);
-        let (tasks, edits, down, failed) = (JoinSet::new(), false, false, false);
-        Self { project, reporter, feed, followers, watching, queue, tasks, edits, down, failed }
+        let (tasks, lives, open_until) = (JoinSet::new(), BTreeMap::new(), None);
+        let (edits, down, failed) = (false, false, false);
+        Self { project, reporter, feed, followers, watching, queue, tasks, lives, open_until, edits, down, failed }
     }
 
     /// Follows to the end.
@@ -106,6 +117,10 @@ impl Follow {
                     look = true;
                 }
                 update = self.feed.next() => look = self.engine_update(update).await,
+                () = sleep_until(self.open_until.unwrap_or_else(Instant::now).into()), if self.open_until.is_some() => {
+                    self.open_until = None;
+                    look = true;
+                }
                 noticed = self.watching.next() => self.queue.push_back(noticed),
             }
         }
@@ -117,8 +132,16 @@ impl Follow {
             // They may be started again as long as they are there.
             return containers.is_empty();
         }
+        self.open_until = None;
         if containers.iter().any(runs) {
             (self.down, self.failed) = (false, false);
+            return false;
+        }
+        let now = Instant::now();
+        let lives = &mut self.lives;
+        let open = containers.iter().filter_map(|container| lives.get_mut(&container.id)?.open_until(now));
+        self.open_until = open.max();
+        if self.open_until.is_some() {
             return false;
         }
         // What a save broke, the next one may mend.
@@ -219,10 +242,12 @@ impl Follow {
     async fn engine_update(&mut self, update: Update) -> bool {
         match update {
             Update::Event(event) => {
+                self.live(&event);
                 match event.action.as_str() {
                     "start" => self.started(&event).await,
                     "die" => self.died(&event),
-                    "destroy" => {}
+                    // After a `stop` it may be started again at once.
+                    "destroy" | "stop" => {}
                     _ => return false,
                 }
                 true
@@ -236,6 +261,18 @@ impl Follow {
                 self.show_output().await;
                 true
             }
+        }
+    }
+
+    fn live(&mut self, event: &EngineEvent) {
+        if event.kind != "container" {
+            return;
+        }
+        if event.action == "destroy" {
+            self.lives.remove(&event.id);
+        } else {
+            let life = self.lives.entry(event.id.clone()).or_default();
+            life.event(&event.action, event.attributes.get("signal"), Instant::now());
         }
     }
 
