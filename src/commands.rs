@@ -30,7 +30,7 @@ use crate::{
     cli::{Cli, Command, WatchArgs},
     config::nearest::nearest,
     error::{Error, Kind, Result},
-    model::Project,
+    model::{Project, TargetKind},
     output::{
         show::Options,
         style::{self, Paint},
@@ -133,11 +133,30 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
 
 /// A target that the file does not have.
 pub fn unknown_target(project: &Project, name: &str) -> Error {
+    if let Some(of) = unread_of(project, name) {
+        return unread(of, name);
+    }
     let error = Error::usage(format!("there is no target {name} in {}", project.config_file.display()));
     match nearest(name, project.names()) {
         Some(nearest) => error.hint(format!("did you mean {nearest}?")),
         None => error.hint(format!("targets: {}", project.targets.keys().cloned().collect::<Vec<_>>().join(", "))),
     }
+}
+
+/// The compose target that a name is of, if that one's files could not be read: which services it has is not known.
+pub fn unread_of<'a>(project: &Project, name: &'a str) -> Option<&'a str> {
+    let of = name.split_once('/').map_or(name, |(of, _)| of);
+    matches!(project.targets.get(of)?.kind, TargetKind::Compose(_)).then_some(of)
+}
+
+/// Compose's own words stand above it.
+pub fn unread(of: &str, name: &str) -> Error {
+    let message = if of == name {
+        format!("the compose files of target {of} can't be read")
+    } else {
+        format!("the compose files of target {of} can't be read: whether it has {name} is not known")
+    };
+    Error::config(message).hint("mend what compose says of them above, and try again")
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@
 //! | [`mentions`] | the other files that a compose file names | yes |
 //! | [`develop`] | `develop.watch` as mcpmon's watch rules | yes |
 //! | [`expand`] | a compose target to one target per service | yes |
+//! | [`followers`] | which services go on after another one did | yes |
 //! | [`settings`] | settings with their compose targets taken apart | no |
 //! | [`plugin`] | where docker's compose plugin lies | no |
 //! | [`cli`] | the compose command itself: found, run, its errors in its own words | no |
@@ -19,6 +20,7 @@ pub mod config;
 pub mod develop;
 pub mod discover;
 pub mod expand;
+pub mod followers;
 pub mod generated;
 pub mod invocation;
 pub mod mentions;

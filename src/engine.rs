@@ -69,6 +69,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn kill(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Removes it with its anonymous volumes, killing it when it still runs; returns when it is gone.
     fn remove(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
+    /// The same, but its volumes stay, anonymous ones too.
+    fn remove_without_volumes(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Gives it another name.
     fn rename(&self, id: &str, name: &str) -> impl Future<Output = EngineResult<()>> + Send;
     /// Goes on after a pause.
@@ -222,7 +224,7 @@ pub struct ContainerDetails {
 }
 
 /// What [`Engine::facts`] tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerFacts {
     /// The user it runs as, as it was asked for (`""`, `1000:1000`, `node`).
     pub user: String,
@@ -230,6 +232,12 @@ pub struct ContainerFacts {
     pub binds: Vec<(String, String)>,
     /// Where memory is mounted.
     pub memory: Vec<String>,
+    /// Where anything is mounted, and whether the container can write it.
+    pub mounts: Vec<(String, bool)>,
+    /// Its volumes without a name of their own.
+    pub anonymous: Vec<String>,
+    /// Its root file system can't be written.
+    pub read_only: bool,
 }
 
 /// What lies at a path in a container.

@@ -1,8 +1,9 @@
 //! Who owns a container, and whether the owner lives: pure. What is known of this host, its processes and its sessions
 //! is passed in ([`Known`]). The rule: `mcpmon.managed`, and no pid label or the pid's process is dead; made safe
-//! against pid reuse and against pids that mean something elsewhere only. Two things count for more than labels:
+//! against pid reuse and against pids that mean something elsewhere only. Three things count for more than labels:
 //!
 //! - A living session's lease. What it has adopted is its own, whatever the labels say.
+//! - A session of a line that ended in order: what it left is its user's.
 //! - A configuration file that still asks for a container that was left on purpose (`on_exit = "keep"`): it is no
 //!   orphan, though nobody keeps it now.
 
@@ -41,6 +42,12 @@ pub trait Claims {
     fn claim(&self, config_file: &str) -> Option<Claim>;
 }
 
+/// What is known of sessions that have ended.
+pub trait Ends {
+    /// Whether the session ended in order and left what is left of it to its user.
+    fn left_to_user(&self, session: Uuid) -> bool;
+}
+
 /// What is known of this host when something is judged.
 #[derive(Clone)]
 pub struct Known {
@@ -52,12 +59,15 @@ pub struct Known {
     pub leases: Vec<Lease>,
     /// What configuration files say.
     pub claims: Arc<dyn Claims + Send + Sync>,
+    /// How sessions ended.
+    pub ends: Arc<dyn Ends + Send + Sync>,
 }
 
 /// What is known of a container's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// mcpmon did not make it, or a `create` line did, for its user: never touched.
+    /// mcpmon did not make it, or made it for its user (a `create` line), or left it to its user at the end of a line: never
+    /// touched.
     NotManaged,
     /// Its owner lives.
     Owned {
@@ -184,6 +194,9 @@ impl Known {
             return Verdict::NotManaged;
         }
         match judge(labels, &self.here, &*self.processes) {
+            Verdict::Orphan(_) if id.is_some() && labels.session().is_some_and(|one| self.ends.left_to_user(one)) => {
+                Verdict::NotManaged
+            }
             Verdict::Orphan(reason) => match id.and_then(|_| self.claimed(labels)) {
                 Some(file) => Verdict::Kept { file: file.to_owned(), reason },
                 None => Verdict::Orphan(reason),

@@ -6,6 +6,7 @@ pub mod guard;
 pub mod host;
 pub mod lease;
 pub mod leases;
+pub mod left;
 pub mod mark;
 pub mod private_folder;
 pub mod process;
@@ -49,6 +50,7 @@ pub fn known() -> Known {
         processes: Arc::new(process::ThisHost),
         leases: Vec::new(),
         claims: Arc::new(claim::Files),
+        ends: Arc::new(left::Left),
     };
     let leases = leases::living(|lease: &Lease| known.is_dead(&lease.labels()));
     Known { leases, ..known }

@@ -15,7 +15,7 @@ use crate::{
     output::{History, history::Subject, log, style::Paint},
     session::{
         guard::{self, Begun},
-        mark,
+        left, mark,
     },
 };
 
@@ -58,9 +58,7 @@ impl Context {
 
     /// Where notes and logs of sessions are kept: `$XDG_STATE_HOME/mcpmon`, `~/.local/state/mcpmon`.
     pub fn state_folder(&self) -> PathBuf {
-        let state = self.environment.get("XDG_STATE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
-        let state = state.or_else(|| Some(self.home()?.join(".local/state")));
-        state.unwrap_or_else(std::env::temp_dir).join("mcpmon")
+        left::state_folder()
     }
 
     /// Where what `by` does is kept, for `mcpmon events`.
@@ -134,7 +132,8 @@ impl Context {
         let settings = self.load(&WatchArgs::default())?.settings;
         let (settings, errors) = self.composer(&settings).try_expand(settings).await;
         for error in errors {
-            let _ = writeln!(std::io::stderr(), "{} {}", Paint::stderr().warn("warning:"), error.message);
+            let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let _ = writeln!(std::io::stderr(), "{} {}{hint}", Paint::stderr().warn("warning:"), error.message);
         }
         Ok(settings)
     }

@@ -32,6 +32,7 @@ mod container;
 mod detached;
 mod ending;
 mod foreground;
+mod life;
 mod stdio;
 mod watching;
 

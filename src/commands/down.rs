@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::DownArgs,
-    engine::{Engine, docker::Docker},
+    engine::{Engine, EngineError, docker::Docker},
     error::{Error, Result},
     model::{ObservedContainer, Settings, TargetKind, labels::PROJECT, service::COMPOSE_PROJECT, target::belongs},
     orphan::Verdict,
@@ -21,7 +21,7 @@ use crate::{
         ActionKind, Event, Reporter,
         show::{Options, show},
     },
-    reconcile::teardown::{longest_grace, remove_all},
+    reconcile::teardown::{keeps_volumes, longest_grace, remove_all},
     session::{self, process::Process},
 };
 
@@ -52,6 +52,8 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let label = (PROJECT, settings.project.name.as_str());
     let (mut containers, _) = ours(engine, settings).await?;
     let before = containers.len();
+    // Looked up before anybody ends them.
+    let anonymous = if args.volumes { anonymous(engine, &containers, &args.targets).await? } else { BTreeSet::new() };
     if args.targets.is_empty() {
         let networks = engine.networks(label).await?;
         let known = session::known();
@@ -82,6 +84,10 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let removed =
         remove_all(engine, containers, Some(&settings.project), &CancellationToken::new(), Some(reporter)).await;
     let (mut left_networks, mut left_volumes) = (0, 0);
+    for name in anonymous {
+        let removed = tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await);
+        left_volumes += usize::from(!removed);
+    }
     if args.targets.is_empty() {
         let (_, clients) = ours(engine, settings).await?;
         let is_used = |network: &String| clients.iter().any(|container| container.networks.contains(network));
@@ -103,6 +109,22 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     Ok(u8::from(left > 0))
 }
 
+/// The anonymous volumes of the services among these containers.
+async fn anonymous(engine: &Docker, containers: &[ObservedContainer], targets: &[String]) -> Result<BTreeSet<String>> {
+    let is_meant = |target: &str| targets.is_empty() || targets.iter().any(|name| belongs(target, name));
+    let meant = containers.iter().filter(|container| container.labels.target().is_some_and(is_meant));
+    let mut volumes = BTreeSet::new();
+    for container in meant.filter(|container| keeps_volumes(container)) {
+        match engine.facts(&container.id).await {
+            Ok(facts) => volumes.extend(facts.anonymous),
+            // It ends at this very moment.
+            Err(EngineError::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(volumes)
+}
+
 /// The volumes that compose made for the project's services.
 async fn volumes_of_compose(engine: &Docker, settings: &Settings) -> Result<BTreeSet<String>> {
     let mut volumes = BTreeSet::new();
@@ -122,7 +144,7 @@ fn is_known(settings: &Settings, name: &str) -> bool {
 }
 
 /// Reports one removal; false when it failed.
-fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), crate::engine::EngineError>) -> bool {
+fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), EngineError>) -> bool {
     let target = name.to_owned();
     let failed = result.err().map(|error| error.to_string());
     let succeeded = failed.is_none();

@@ -12,7 +12,7 @@
 //! }
 //! ```
 //!
-//! `state` is one of `missing`, `process` (a plain command has no container), `created`, `running`, `paused`,
+//! `state` is one of `missing`, `unread` (a compose target whose files can't be read), `process` (a plain command has no container), `created`, `running`, `paused`,
 //! `restarting`, `exited`, `removing`, `kept` (a former container that its session keeps for a while beside the running one,
 //! to go back to), or the engine's own word. `health` is `none`, `starting`, `healthy` or
 //! `unhealthy`. `role` is `stdio` for the server of a client's stdio session, `dependency` for what such a server depends
@@ -28,6 +28,7 @@ use std::{
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use super::unread_of;
 use crate::{
     cli::Format,
     engine::Engine,
@@ -157,7 +158,8 @@ pub fn rows(
                 && running.contains(&session_and_target(container));
             rows.push(Row {
                 target: name.clone(),
-                in_file: target.is_some(),
+                // Of files that can't be read nobody knows.
+                in_file: target.is_some() || unread_of(project, name).is_some(),
                 state: if kept { KEPT } else { state_word(&container.state) }.to_owned(),
                 container: Some(describe(container)),
                 owner: owner(verdict),
@@ -166,6 +168,7 @@ pub fn rows(
         if rows.len() == before {
             let state = match target.map(|target| &target.kind) {
                 Some(TargetKind::Process(_)) => "process",
+                Some(TargetKind::Compose(_)) => "unread",
                 _ => "missing",
             };
             rows.push(Row { target: name.clone(), in_file: true, state: state.into(), container: None, owner: None });

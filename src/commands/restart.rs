@@ -1,14 +1,18 @@
-//! `mcpmon restart`: stops a target's container and starts it again. Whoever keeps the project goes on keeping it.
+//! `mcpmon restart`: stops a target's container and starts it again, and so the services that hang on it
+//! (`depends_on.restart`, its network). Whoever keeps the project goes on keeping it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::try_join_all;
 
-use super::{context::Context, unknown_target, up::finish};
+use super::{context::Context, unknown_target, unread, unread_of, up::finish};
 use crate::{
     cli::RestartArgs,
+    compose::followers::{Again, Tie, Ties, followers, layers},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
-        ObservedContainer, Settings, State, TargetKind,
+        ObservedContainer, Project, Settings, State, Target, TargetKind,
         labels::{PROJECT, STDIO, TARGET},
     },
     output::{
@@ -33,52 +37,85 @@ pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
 }
 
 async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, reporter: &Reporter) -> Result<()> {
-    let mut containers = Vec::new();
+    let project = &settings.project;
+    let mut containers: BTreeMap<String, Vec<ObservedContainer>> = BTreeMap::new();
     for name in &args.targets {
-        let mut named = settings.project.named(name).peekable();
+        if let Some(of) = unread_of(project, name) {
+            return Err(unread(of, name));
+        }
+        let mut named = project.named(name).peekable();
         if named.peek().is_none() {
-            return Err(unknown_target(&settings.project, name));
+            return Err(unknown_target(project, name));
         }
-        let before = containers.len();
+        let mut any = false;
         for target in named {
-            let found = engine.list(&[(PROJECT, Some(&settings.project.name)), (TARGET, Some(&target.name))]).await?;
-            // A stdio session's server stands for no target.
-            let found = found
-                .into_iter()
-                .filter(|container| container.labels.managed() && container.labels.role() != Some(STDIO));
-            match &target.kind {
-                TargetKind::Service(_) => containers.extend(found),
-                // Of several, the youngest stands for the target.
-                TargetKind::Run(run) => {
-                    let Some(current) = found.max_by_key(|container| container.created) else { continue };
-                    if current.state != State::Created
-                        && let Some(source) = gone(&settings.project, run, &engine.info())
-                    {
-                        let why = "the engine would make an empty folder of it";
-                        return Err(Error::failed(format!("{name}: the volume's source {source} is gone: {why}"))
-                            .hint("bring it back, then restart"));
-                    }
-                    containers.push(current);
-                }
-                _ => containers.extend(found.max_by_key(|container| container.created)),
+            let found = of_target(engine, project, target).await?;
+            if let TargetKind::Run(run) = &target.kind
+                && found.iter().any(|current| current.state != State::Created)
+                && let Some(source) = gone(project, run, &engine.info())
+            {
+                let why = "the engine would make an empty folder of it";
+                return Err(Error::failed(format!("{name}: the volume's source {source} is gone: {why}"))
+                    .hint("bring it back, then restart"));
             }
+            any |= !found.is_empty();
+            containers.insert(target.name.clone(), found);
         }
-        if containers.len() == before {
+        if !any {
             return Err(Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it"));
         }
     }
-    try_join_all(containers.iter().map(|container| again(engine, container, reporter))).await?;
+    let ties = ties(project);
+    let asked = containers.keys().map(|name| (name.clone(), Again::Started)).collect();
+    let following: BTreeSet<String> = followers(&ties, &asked).into_iter().map(|(name, _)| name).collect();
+    for target in following.iter().filter_map(|name| project.targets.get(name)) {
+        let mut found = of_target(engine, project, target).await?;
+        // Nobody asked for one that does not run.
+        found.retain(|container| container.state == State::Running);
+        containers.insert(target.name.clone(), found);
+    }
+    for layer in layers(&ties, containers.keys().cloned().collect()) {
+        let of_layer =
+            layer.iter().flat_map(|name| containers.get(name).into_iter().flatten().map(move |one| (name, one)));
+        let restarts = of_layer.map(|(name, container)| {
+            let cause = if following.contains(name) { "what it depends on starts again" } else { "asked for" };
+            again(engine, container, cause, reporter)
+        });
+        try_join_all(restarts).await?;
+    }
     Ok(())
 }
 
-async fn again(engine: &Docker, container: &ObservedContainer, reporter: &Reporter) -> Result<()> {
+/// The containers that stand for a target.
+async fn of_target(engine: &Docker, project: &Project, target: &Target) -> Result<Vec<ObservedContainer>> {
+    let mut found = engine.list(&[(PROJECT, Some(&project.name)), (TARGET, Some(&target.name))]).await?;
+    // A stdio session's server stands for no target.
+    found.retain(|container| container.labels.managed() && container.labels.role() != Some(STDIO));
+    if !matches!(target.kind, TargetKind::Service(_)) {
+        // Of several, the youngest stands for the target.
+        found = found.into_iter().max_by_key(|container| container.created).into_iter().collect();
+    }
+    Ok(found)
+}
+
+/// How the project's services hang on each other.
+fn ties(project: &Project) -> Ties {
+    let services = project.targets.values().filter_map(|target| match &target.kind {
+        TargetKind::Service(service) => Some((&target.name, service)),
+        _ => None,
+    });
+    let tied = |names: &BTreeSet<String>, tie| names.iter().map(move |name| (name.clone(), tie)).collect::<Vec<_>>();
+    services
+        .map(|(name, service)| {
+            (name.clone(), [tied(&service.follows, Tie::Asks), tied(&service.shares, Tie::Namespace)].concat())
+        })
+        .collect()
+}
+
+async fn again(engine: &Docker, container: &ObservedContainer, cause: &str, reporter: &Reporter) -> Result<()> {
     let began = std::time::Instant::now();
     let target = container.labels.target().unwrap_or_default().to_owned();
-    reporter.report(Event::ActionStarted {
-        target: target.clone(),
-        action: ActionKind::Restart,
-        cause: "asked for".into(),
-    });
+    reporter.report(Event::ActionStarted { target: target.clone(), action: ActionKind::Restart, cause: cause.into() });
     engine.stop(&container.id, stamp::grace(&container.labels)).await?;
     engine.start(&container.id).await?;
     let duration_ms = millis(began.elapsed());

@@ -29,7 +29,7 @@ use crate::{
     },
     output::{ActionKind, Event, History, event::millis, history::Subject, private},
     process::{END_OF_FILE_GRACE, kin},
-    reconcile::stamp,
+    reconcile::{stamp, teardown::keeps_volumes},
     session::{
         self,
         mark::Kind,
@@ -90,6 +90,10 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(end(&told, &log));
     runtime.shutdown_background();
     if done {
+        if told.order.leave_ended && !told.keep {
+            // What is stopped is its user's, as at an end in order. When that can't be written it is an orphan.
+            let _ = session::left::remember(&session::left::state_folder(), told.order.session);
+        }
         // Last: as long as it is there, the session is not over.
         let _ = told.order.lease.as_ref().map(fs::remove_file);
         return ExitCode::SUCCESS;
@@ -279,7 +283,12 @@ impl Work<'_> {
                 return Ok(());
             }
         }
-        match engine.remove(&container.id).await {
+        let removed = if keeps_volumes(container) {
+            engine.remove_without_volumes(&container.id).await
+        } else {
+            engine.remove(&container.id).await
+        };
+        match removed {
             Ok(()) | Err(EngineError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::{
     config::{ComposeConfig, Mount, Parts, Service},
     develop::watch_rules,
+    followers::namespaces,
 };
 use crate::model::{
     Project, Target, TargetKind,
@@ -71,10 +72,6 @@ fn service(
     });
     let binds: Vec<Bind> = parts.volumes.iter().filter_map(Mount::bind).collect();
     let networks = parts.networks.keys().filter_map(|network| said.networks.get(network));
-    let shared: BTreeSet<String> = ["network_mode", "ipc", "pid"]
-        .iter()
-        .filter_map(|key| value.get(*key)?.as_str()?.strip_prefix("service:").map(str::to_owned))
-        .collect();
     let spec = spec(&value, &parts, said);
     let hash = config_hash(&spec);
     let service = ServiceTarget {
@@ -90,7 +87,7 @@ fn service(
         grace: parts.grace().unwrap_or(GRACE),
         engine_restarts: parts.restart.as_deref().is_some_and(|policy| matches!(policy, "always" | "unless-stopped")),
         follows: active().filter(|(_, dependency)| dependency.restart).map(|(service, _)| full(service)).collect(),
-        shares: shared.iter().map(full).collect(),
+        shares: namespaces(&value).iter().map(full).collect(),
         secrets: secrets(&parts),
         spec,
         binds,

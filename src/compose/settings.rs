@@ -21,6 +21,7 @@ use super::{
     mentions::mentions,
 };
 use crate::{
+    config::nearest::nearest,
     error::{Error, Result},
     model::{Settings, Target, TargetKind, service::ComposeProject, target::ComposeTarget},
 };
@@ -126,8 +127,20 @@ impl Composer {
         let invocation = invocation.with_files(&found.files);
         let (overridden, _file) = with_overrides(&invocation, compose)?;
         let read = self.cli.config_of(&overridden, &compose.services).await;
+        let strange = self.strange(&format!("targets.{name}"), &invocation, compose, &inputs).await;
         // Compose does not always say which file it speaks of.
-        let said = read.map_err(|error| if error.hint.is_some() { error } else { error.hint(which(&found.files)) })?;
+        let mut said = read.map_err(|error| match strange.first() {
+            Some(Strange { key, meant }) => {
+                let meant = meant.as_ref().map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+                error.hint(format!("{key}: no compose file has this service{meant}"))
+            }
+            None if error.hint.is_some() => error,
+            None => error.hint(which(&found.files)),
+        })?;
+        // One that is like no other is meant to be there.
+        said.warnings.extend(strange.into_iter().filter_map(|Strange { key, meant }| {
+            Some(format!("{key}: no compose file has this service, so it is one more; did you mean {}?", meant?))
+        }));
         if said.config.services.is_empty() {
             return Err(Error::config("the compose project has no active services")
                 .hint("services with `profiles` need compose.profiles in mcpmon.toml, or COMPOSE_PROFILES"));
@@ -149,6 +162,52 @@ impl Composer {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
         Ok(read)
     }
+}
+
+/// A service that a target overrides, and that is in no compose file.
+struct Strange {
+    key: String,
+    /// The one whose name is nearly the same.
+    meant: Option<String>,
+}
+
+impl Composer {
+    /// The services that the target overrides and no compose file has.
+    async fn strange(
+        &self,
+        target: &str,
+        invocation: &Invocation,
+        compose: &ComposeTarget,
+        inputs: &[PathBuf],
+    ) -> Vec<Strange> {
+        let named = compose.overrides.get("services").and_then(serde_json::Value::as_object);
+        let texts: Vec<String> = match named {
+            Some(_) => inputs.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect(),
+            None => return Vec::new(),
+        };
+        let is_strange = |name: &&String| !texts.iter().any(|text| has_key(text, name));
+        let unknown: Vec<&String> = named.into_iter().flat_map(|services| services.keys()).filter(is_strange).collect();
+        if unknown.is_empty() {
+            return Vec::new();
+        }
+        // Where they can't be read, that is what is to be said.
+        let Ok(Said { config, .. }) = self.cli.config_of(invocation, &[]).await else { return Vec::new() };
+        let there = config.services;
+        let strange = unknown.into_iter().filter(|name| !there.contains_key(*name)).map(|name| Strange {
+            key: format!("{target}.compose.override.services.{name}"),
+            meant: nearest(name, there.keys().map(String::as_str)).map(str::to_owned),
+        });
+        strange.collect()
+    }
+}
+
+/// Whether a YAML or JSON text has this key anywhere.
+fn has_key(text: &str, key: &str) -> bool {
+    let is_of_a_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-' | '.');
+    text.match_indices(key).any(|(at, _)| {
+        let (before, behind) = (&text[..at], &text[at + key.len()..]);
+        !before.ends_with(is_of_a_word) && behind.trim_start_matches(['"', '\'', ' ']).starts_with(':')
+    })
 }
 
 /// The invocation with what the target overrides as its last file. The file goes with what is given back.
@@ -229,4 +288,25 @@ fn unknown_dependency(settings: &Settings) -> Option<Error> {
         Error::config(format!("targets.{name}.depends_on: there is no service {missing:?}"))
             .hint(format!("its services are {}", services.join(", "))),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_whole_word_before_a_colon() {
+        for (text, expected) in [
+            ("services:\n  db:\n    image: x\n", true),
+            ("services: {web: {}, \"db\" : {}}", true),
+            ("{\"db\":{}}", true),
+            ("'db': {}", true),
+            ("services:\n  my-db: {}\n  db2: {}\n", false),
+            ("image: db\n", false),
+            ("depends_on: [db]\n", false),
+            ("", false),
+        ] {
+            assert_eq!(has_key(text, "db"), expected, "{text}");
+        }
+    }
 }

@@ -125,7 +125,11 @@ impl Engine for Docker {
     }
 
     async fn remove(&self, id: &str) -> EngineResult<()> {
-        self.remove_container(id).await
+        self.remove_container(id, true).await
+    }
+
+    async fn remove_without_volumes(&self, id: &str) -> EngineResult<()> {
+        self.remove_container(id, false).await
     }
 
     async fn rename(&self, id: &str, name: &str) -> EngineResult<()> {

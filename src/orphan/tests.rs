@@ -80,6 +80,14 @@ impl Claims for Told {
     }
 }
 
+/// The session of `LEFT` ended in order.
+impl Ends for Told {
+    fn left_to_user(&self, session: Uuid) -> bool {
+        session.to_string() == LEFT
+    }
+}
+
+const LEFT: &str = "00000000-0000-4000-8000-000000000003";
 const ALIVE: &str = "00000000-0000-4000-8000-000000000001";
 const GONE: &str = "00000000-0000-4000-8000-000000000002";
 
@@ -101,6 +109,7 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         processes: Arc::new(Told),
         leases: vec![lease],
         claims: Arc::new(Told),
+        ends: Arc::new(Told),
     };
     let dead = || vec![(MANAGED, "true"), (SESSION, GONE), (PID, "99"), (HOST, HERE), (PID_START, "1")];
     let with = |more: &[(&'static str, &'static str)]| [dead(), more.to_vec()].concat();
@@ -125,6 +134,9 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         ("left, without a file", "x", with(&keep), orphan.clone()),
         ("made to stay by a create line, and its user's", "x", with(&[(ROLE, "created")]), Verdict::NotManaged),
         ("the same, adopted", "adopted", with(&[(ROLE, "created")]), Verdict::Owned { pid: 10 }),
+        ("left to its user by a line", "x", vec![(MANAGED, "true"), (SESSION, LEFT), (PID, "99"), (HOST, HERE)], Verdict::NotManaged),
+        ("the same before the last start of the host", "x", vec![(MANAGED, "true"), (SESSION, LEFT), (PID, "99"), (HOST, "m/old/n")], Verdict::NotManaged),
+        ("the same, adopted", "adopted", vec![(MANAGED, "true"), (SESSION, LEFT), (PID, "99"), (HOST, HERE)], Verdict::Owned { pid: 10 }),
         ("a stdio session's is never left", "x", with(&[&of("/k/mcpmon.toml", "k")[..], &[(ROLE, "stdio")]].concat()), orphan),
     ];
     for (name, id, pairs, expected) in cases {

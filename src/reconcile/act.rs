@@ -14,7 +14,9 @@ use super::{
 };
 use crate::{
     engine::{CreateContainer, Engine, EngineError, Images},
-    model::{Owner, Project, RunTarget, Target, TargetKind, labels::ON_EXIT, target::UpdateOrder},
+    model::{
+        Owner, Project, RunTarget, Target, TargetKind, labels::ON_EXIT, settings::WatchAction, target::UpdateOrder,
+    },
     orphan::KEEP,
     output::{ActionKind, Event, Reporter, follow::tail},
     plan::{Change, ImageAction, Step, Subject, container_name},
@@ -282,7 +284,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let (target, run) = match project.targets.get(name) {
             Some(target @ Target { kind: TargetKind::Run(run), .. }) => (target, run),
             Some(target @ Target { kind: TargetKind::Service(service), .. }) => {
-                return self.reload_service(project, target, service, rebuild).await;
+                return self.reload_service(project, target, service, rebuild, old).await;
             }
             _ => return Ok(Done::Unchanged),
         };
@@ -291,7 +293,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
             self.image(project, target, run, ImageAction::Build).await?;
             let after = self.engine.image(&run.spec.image).await?.map(|image| image.id);
             if before.is_some() && before == after {
-                return Ok(Done::Unchanged);
+                // What was saved besides is copied into the container that stays.
+                return self.sync(project, name, WatchAction::SyncRestart, old).await;
             }
         }
         let _slot = self.slots.acquire().await;

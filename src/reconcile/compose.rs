@@ -28,6 +28,7 @@ use crate::{
         ObservedContainer, Project, ServiceTarget, State, Target, TargetKind,
         labels::{ON_EXIT, PROJECT, SESSION, STDIO, TARGET},
         service::{COMPOSE_SERVICE, ComposeProject},
+        settings::WatchAction,
         target::UpdateOrder,
     },
     orphan::KEEP,
@@ -147,6 +148,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
         target: &Target,
         service: &ServiceTarget,
         rebuild: bool,
+        old: &str,
     ) -> Result<Done, Failure> {
         let order = UpdateOrder::StopFirst;
         if rebuild && service.builds {
@@ -154,7 +156,8 @@ impl<E: Engine, I: Images> Executor<E, I> {
             self.compose_build(target, service).await?;
             let after = self.engine.image(&service.image).await?.map(|image| image.id);
             if before.is_some() && before == after {
-                return Ok(Done::Unchanged);
+                // What was saved besides is copied into what stays.
+                return self.sync(project, &target.name, WatchAction::SyncRestart, old).await;
             }
             return match self.compose_up(project, target, service, true).await? {
                 Done::Started { container } => Ok(Done::Swapped { container, order, spare: None }),
@@ -164,6 +167,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
         let found = self.engine.list(&[(PROJECT, Some(&project.name)), (TARGET, Some(&target.name))]).await?;
         let own: Vec<&ObservedContainer> =
             found.iter().filter(|container| container.labels.role() != Some(STDIO)).collect();
+        for container in &own {
+            self.sync_at_rest(project, &target.name, WatchAction::SyncRestart, &container.id).await?;
+        }
         try_join_all(own.iter().map(|container| self.engine.restart(&container.id, service.grace))).await?;
         match own.first() {
             Some(container) => Ok(Done::Swapped { container: container.id.clone(), order, spare: None }),

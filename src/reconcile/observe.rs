@@ -180,7 +180,7 @@ mod tests {
             labels::{HOST, MANAGED, PID, ROLE},
             testing::{self, labels, project, target},
         },
-        orphan::{Claim, Claims, Processes},
+        orphan::{Claim, Claims, Ends, Processes},
         session,
     };
 
@@ -195,6 +195,12 @@ mod tests {
     impl Claims for Only {
         fn claim(&self, _: &str) -> Option<Claim> {
             None
+        }
+    }
+
+    impl Ends for Only {
+        fn left_to_user(&self, _: uuid::Uuid) -> bool {
+            false
         }
     }
 
@@ -221,7 +227,8 @@ mod tests {
                 .into(),
             ..Observed::default()
         };
-        let known = Known { here, processes: Arc::new(Only(7)), leases: Vec::new(), claims: Arc::new(Only(7)) };
+        let (claims, ends) = (Arc::new(Only(7)), Arc::new(Only(7)));
+        let known = Known { here, processes: Arc::new(Only(7)), leases: Vec::new(), claims, ends };
         leave_out_stdio(&mut observed, &project([api.clone()]), &known);
         let left: Vec<&str> = observed.containers.iter().map(|container| container.id.as_str()).collect();
         assert_eq!(left, ["orphan", "dependency"]);

@@ -55,10 +55,12 @@ impl<E: Engine, I: Images> Executor<E, I> {
             _ => Vec::new(),
         };
         let synced = self.copy(project, target, container, Extent::Difference, action).await?;
-        let done = self.follow(target, container, synced.action, &synced).await?;
+        let mut done = self.follow(target, container, synced.action, &synced).await?;
         for other in others {
             let synced = self.copy(project, target, &other, Extent::Difference, action).await?;
-            self.follow(target, &other, synced.action, &synced).await?;
+            if let Done::Restarted { .. } = self.follow(target, &other, synced.action, &synced).await? {
+                done = Done::Restarted { container: container.to_owned() };
+            }
         }
         Ok(done)
     }

@@ -16,6 +16,7 @@ use crate::{
     model::{
         Labels, ObservedContainer, Project, State,
         labels::{MANAGED, PROJECT, SESSION},
+        service::COMPOSE_SERVICE,
     },
     output::{ActionKind, Event, Reporter, event::millis},
     plan::dependency_order,
@@ -53,7 +54,11 @@ pub async fn remove_all<E: Engine>(
     }
     let mut result = Removed::default();
     for (_, level) in levels.into_iter().rev() {
-        let turns = &Turns { slots: Semaphore::new(AT_ONCE), deadline: Instant::now() + longest_grace(&level) };
+        let turns = &Turns {
+            slots: Semaphore::new(AT_ONCE),
+            deadline: Instant::now() + longest_grace(&level),
+            of_project: project.is_some(),
+        };
         let count = level.len();
         let mut ends = stream::iter(level)
             .map(|container| async move {
@@ -95,6 +100,8 @@ pub async fn remove_all<E: Engine>(
 struct Turns {
     slots: Semaphore,
     deadline: Instant,
+    /// It is the end of a project, and not of what nobody keeps.
+    of_project: bool,
 }
 
 /// Stops a container within its grace period, kills it where that fails, and removes it.
@@ -125,9 +132,19 @@ async fn remove<E: Engine>(
             slot = turns.slots.acquire().await.ok();
         }
     }
-    let removed = engine.remove(&container.id).await;
+    let removed = if turns.of_project && keeps_volumes(container) {
+        engine.remove_without_volumes(&container.id).await
+    } else {
+        engine.remove(&container.id).await
+    };
     drop(slot);
     removed
+}
+
+/// Whether a container's anonymous volumes stay when it goes at the end of its project: those of services do, as with
+/// `docker compose down`; those of a client's server go, as with `docker compose run --rm`.
+pub fn keeps_volumes(container: &ObservedContainer) -> bool {
+    container.labels.get(COMPOSE_SERVICE).is_some() && container.labels.role().is_none()
 }
 
 /// How deep each target lies in the dependencies: what depends on nothing is 0. Ends from the top.

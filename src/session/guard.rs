@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::{
     lease::LeaseFile,
-    leases, mark, private_folder,
+    leases, left, mark, private_folder,
     watchdog::{self, Note, Order},
 };
 use crate::{
@@ -81,6 +81,7 @@ pub struct Guard(Arc<Inner>);
 struct Inner {
     order: Order,
     environment: BTreeMap<String, String>,
+    state_folder: PathBuf,
     state: Mutex<State>,
     ready: watch::Sender<bool>,
 }
@@ -121,7 +122,7 @@ impl Guard {
             log: Some(state_folder.join("watchdog.log")),
         };
         let state = Mutex::new(State { lease, file, keep, pipe: None, ended: false });
-        let guard = Self(Arc::new(Inner { order, environment, state, ready: watch::Sender::new(false) }));
+        let guard = Self(Arc::new(Inner { order, environment, state_folder, state, ready: watch::Sender::new(false) }));
         let first = guard.0.start();
         tokio::spawn(Arc::clone(&guard.0).keep_one(first));
         // What dead sessions of this user left; nobody waits for it.
@@ -180,6 +181,13 @@ impl Guard {
     /// The session has ended in order: nothing is left of it that should not be.
     pub fn end(&self) {
         let mut state = self.0.state();
+        let Inner { order, state_folder, .. } = &*self.0;
+        if order.leave_ended
+            && !state.keep
+            && let Err(error) = left::remember(state_folder, order.session)
+        {
+            tracing::warn!("what is left of this session can't be remembered to be its user's: {error}");
+        }
         state.ended = true;
         state.tell(&Note::Goodbye);
         state.pipe = None;

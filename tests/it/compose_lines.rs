@@ -16,7 +16,7 @@ use std::{
 use crate::{
     compose_projects::{SHAPES, Shape, containers, made_of},
     engine_api::{self, Kind, sweep},
-    project::{EngineLog, OWN_LABEL, Project},
+    project::{EngineLog, OWN_LABEL, Project, kill_with_watchdog},
     support::{DEADLINE, docker, in_the_same_place, until},
 };
 
@@ -449,6 +449,128 @@ fn services_in_the_foreground_are_reloaded_one_by_one_and_stopped_at_the_end() {
     assert_eq!(String::from_utf8_lossy(&volumes.stdout).lines().count(), 1);
 }
 
+const TIED: &str = "services:
+  web:
+    build: ./app
+    command: [lines, --every, '100', --text, WORD]
+    init: true
+    network_mode: none
+    develop:
+      watch:
+        - {path: ./copied, action: sync, target: /copied}
+        - {path: ./again, action: sync+restart, target: /again}
+  beside:
+    image: mcpmon-test-server
+    command: [lines, --every, '100']
+    init: true
+    network_mode: service:web
+  asks:
+    image: mcpmon-test-server
+    command: [idle]
+    init: true
+    network_mode: none
+    depends_on: {web: {condition: service_started, restart: true}}
+    develop: {watch: [{path: ./asked, action: rebuild}]}
+";
+
+#[test]
+fn what_stands_on_a_service_goes_on_with_it_and_what_was_copied_stays() {
+    let place = Place::new("compose-tied", "tied");
+    place.write("compose.yaml", &TIED.replace("WORD", "one"));
+    place.write("app/Dockerfile", "FROM mcpmon-test-server\nCOPY code /code\n");
+    place.write("app/code", "1");
+    place.write("copied/x", "0");
+    place.write("again/x", "0");
+    place.write("asked/x", "0");
+    // Null while it is being made anew.
+    let one = |name: &str| {
+        let said = docker(&["inspect", &format!("{}-{name}", place.name)]).stdout;
+        serde_json::from_slice::<serde_json::Value>(&said).map(|all| all[0].clone()).unwrap_or_default()
+    };
+    let id = |name: &str| one(name)["Id"].as_str().unwrap_or_default().to_owned();
+    let started = |name: &str| one(name)["State"]["StartedAt"].as_str().unwrap_or_default().to_owned();
+    // It runs in the network of the container that stands for `web` now.
+    let stands = || {
+        let beside = one("beside-1");
+        beside["State"]["Running"] == true
+            && beside["HostConfig"]["NetworkMode"] == format!("container:{}", id("web-1"))
+    };
+    let read = |file: &str| {
+        let read = docker(&["exec", &format!("{}-web-1", place.name), "/mcp-server", "cat", file]);
+        String::from_utf8_lossy(&read.stdout).into_owned()
+    };
+    let mut going = place.start("docker compose up");
+    going.wait("web-1     | one 2");
+    place.write("copied/x", "1");
+    going.wait("web: synced in");
+    assert_eq!((read("/copied/x"), stands()), ("1".to_owned(), true));
+
+    // Another image: another container, with what was copied into the last one.
+    let before = (id("web-1"), started("asks-1"));
+    place.write("app/code", "2");
+    let said = going.wait("web: rebuilt in");
+    assert!(before.0 != id("web-1") && before.1 != started("asks-1") && stands(), "{said:#?}");
+    assert_eq!((read("/copied/x"), read("/code")), ("1".to_owned(), "2".to_owned()));
+
+    // An edit.
+    let before = id("web-1");
+    place.write("compose.yaml", &TIED.replace("WORD", "two"));
+    going.wait("web-1    | two 2");
+    until("what stands on it is made anew", || before != id("web-1") && stands());
+
+    // The same image: what was saved with it is copied into the container that stays.
+    let before = id("web-1");
+    place.write("app/other", "3");
+    place.write("copied/x", "3");
+    going.wait("web: rebuilt in");
+    until("it is copied", || read("/copied/x") == "3");
+    assert_eq!(before, id("web-1"));
+
+    // The same container starts again, and so do those that hang on it.
+    let before = (id("beside-1"), started("beside-1"), started("asks-1"));
+    place.write("again/x", "1");
+    going.wait("web: synced and restarted in");
+    assert!(stands() && before.1 != started("beside-1") && before.2 != started("asks-1"));
+    assert_eq!((before.0, read("/again/x")), (id("beside-1"), "1".to_owned()));
+
+    // Nothing can be built for it.
+    let before = started("asks-1");
+    place.write("asked/x", "1");
+    going.wait("asks: restarted in");
+    assert_ne!(before, started("asks-1"));
+
+    // One that can't be made is named, and keeps no other from it.
+    let before = id("web-1");
+    let (ahead, asks) = TIED.split_once("  asks:\n").expect("a service");
+    let asks = asks.replace("image: mcpmon-test-server", "image: mcpmon-test-none\n    pull_policy: never");
+    place.write("compose.yaml", &format!("{}  asks:\n{asks}", ahead.replace("WORD", "three")));
+    going.wait("docker compose up asks failed");
+    until("the others are made anew", || before != id("web-1") && stands());
+    going.signal("INT");
+    assert_eq!(going.end(), Some(130));
+}
+
+#[test]
+fn what_is_restarted_from_outside_is_followed_on() {
+    let place = Place::new("compose-restarted", "restarted");
+    place.write(
+        "compose.yaml",
+        "services:
+  web: {image: mcpmon-test-server, command: [lines, --every, '50'], network_mode: none, volumes: ['./src:/src']}\n",
+    );
+    place.write("src/text", "one");
+    let mut going = place.start("docker compose up");
+    going.wait("web-1  | line 3");
+    // From here on mcpmon shows what it prints.
+    place.write("src/text", "two");
+    going.wait("web: restarted in");
+    going.wait("web-1 | line 12");
+    place.ok("docker compose restart -t 1", false);
+    while !going.wait("| line 1").last().is_some_and(|line| line.ends_with("| line 1")) {}
+    going.signal("INT");
+    assert_eq!((going.end(), place.counts_running()), (Some(130), 0));
+}
+
 #[test]
 fn what_a_create_line_made_is_its_users() {
     let place = Place::new("compose-create", "create");
@@ -473,6 +595,41 @@ fn what_a_create_line_made_is_its_users() {
     until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     going.signal("INT");
     assert_eq!(going.end(), Some(130));
+}
+
+#[test]
+fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_is_not() {
+    let place = Place::new("compose-left", "left");
+    place.write(
+        "compose.yaml",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+    );
+    let found = || {
+        let listed = place.project.run(&["cleanup", "--dry-run", "--verbose", "--format", "json"]).events();
+        let name = format!("{}-web-1", place.name);
+        let own = listed.iter().find(|event| event["name"] == name);
+        own.map(|event| event["verdict"].as_str().unwrap_or_default().to_owned())
+    };
+    let mut going = place.start("docker compose up");
+    going.wait("Attaching to");
+    until("it runs", || place.counts_running() == 1);
+    assert_eq!(found().as_deref(), Some("owned"));
+    going.signal("INT");
+    assert_eq!((going.end(), place.counts_running(), found()), (Some(130), 0, None));
+    place.ok("docker compose start", false);
+    assert_eq!((place.counts_running(), found()), (1, None), "started again by hand");
+
+    // The next `up` makes it a session's, which is killed, and whose watchdog stops it in time or not.
+    let going = place.start("docker compose up");
+    until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    until("it runs", || place.counts_running() == 1);
+    going.signal("KILL");
+    until("the watchdog stops it, and is done", || place.counts_running() == 0 && found().is_none());
+    let going = place.start("docker compose up");
+    until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
+    until("it runs", || place.counts_running() == 1);
+    kill_with_watchdog(going.child.id());
+    assert_eq!((place.counts_running(), found().as_deref()), (1, Some("orphan")));
 }
 
 /// Where compose is asked to end in the middle of its starts it stops what runs, starts the others all the same, and

@@ -13,7 +13,7 @@ use crate::{
     compose_projects::{NO_TARGET, SHAPES, containers, made_of},
     engine_api::{self, Kind},
     project::{Project, Ran},
-    support::{docker, inspected, inspected_all},
+    support::{docker, inspected, inspected_all, until},
 };
 
 /// `docker compose` in a folder, as a person types it.
@@ -327,6 +327,13 @@ fn services_are_planned_shown_restarted_and_removed_like_targets() {
     // A compose file that can't be read does not keep `down` from its work.
     project.write("compose.yaml", "nonsense");
     assert_ne!(project.run(&["plan"]).code, 0);
+    let restart = project.run(&["restart", "web/api"]);
+    assert_eq!(restart.code, 78, "{restart:?}");
+    for words in ["docker compose: ", "compose.yaml", "the compose files of target web can't be read"] {
+        assert!(restart.err.contains(words), "{words}: {restart:?}");
+    }
+    let ps = project.run(&["ps"]);
+    assert!(ps.out.contains("unread") && ps.out.contains("web/api") && !ps.out.contains("not in the file"), "{ps:?}");
     let down = project.run(&["down"]);
     assert_eq!(down.code, 0, "{down:?}");
     assert_eq!(running(&project).len(), 0);
@@ -347,7 +354,16 @@ fn what_can_not_be_is_said_in_composes_words() {
     };
     for (more, file, words) in [
         ("services = [\"nope\"]", STACK, &["web:", "no such service: nope"][..]),
-        ("override.services.ghost.environment.A = \"1\"", STACK, &["ghost", "neither an image nor a build context"]),
+        (
+            "override.services.ghost.environment.A = \"1\"",
+            STACK,
+            &[
+                "ghost",
+                "neither an image nor a build context",
+                "targets.web.compose.override.services.ghost: no compose file",
+            ],
+        ),
+        ("override.services.dbs.environment.A = \"1\"", STACK, &["override.services.dbs", "did you mean db?"]),
         ("file = [\"missing.yml\"]", STACK, &["missing.yml", "no such file"]),
         ("", "services:\n  a:\n   image: x\n  b", &["yaml", "line 4"]),
         ("", "services:\n  a: {image: x, nope: 1}\n", &["compose.yaml", "nope"]),
@@ -495,5 +511,94 @@ fn saved_files_are_copied_into_all_containers_of_a_service() {
     assert!(has("two"));
     assert_eq!(touched(&after, &running(&project)), ["web/two 1", "web/two 2"]);
     up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn what_hangs_on_a_service_goes_on_with_it_and_nothing_that_was_saved_is_lost() {
+    let project = Project::new("compose-tied");
+    let _sweep = sweep(&project, &["web"]);
+    project.config(&format!("[targets.t.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
+    project.write(
+        "compose.yaml",
+        "services:
+  web:
+    build: ./app
+    command: [idle]
+    network_mode: none
+    stop_grace_period: 1s
+    develop:
+      watch:
+        - {path: ./copied, action: sync, target: /copied}
+        - {path: ./again, action: sync+restart, target: /again}
+  beside: {image: mcpmon-test-server, command: [idle], network_mode: 'service:web', stop_grace_period: 1s}
+  asks:
+    image: mcpmon-test-server
+    command: [idle]
+    network_mode: none
+    stop_grace_period: 1s
+    depends_on: {web: {condition: service_started, restart: true}}
+",
+    );
+    project.write("app/Dockerfile", "FROM mcpmon-test-server\nCOPY code /code\n");
+    project.write("app/code", "1");
+    project.write("copied/x", "1");
+    project.write("again/x", "1");
+    let mut up = project.settled();
+    let before = running(&project);
+    let has = |file: &str| {
+        let read = docker(&["exec", &before["t/web 1"].0, "/mcp-server", "cat", file]);
+        String::from_utf8_lossy(&read.stdout).into_owned()
+    };
+
+    // The same image: what was saved with it is copied into the container that stays.
+    project.write("app/other", "x");
+    project.write("copied/x", "2");
+    up.wait_for("the end of the build", |event| event["event"] == "action_done" && event["action"] == "rebuild");
+    until("it is copied", || has("/copied/x") == "2");
+    assert_eq!(touched(&before, &running(&project)), Vec::<String>::new());
+
+    // The same container starts again, and so do those that hang on it.
+    let all = ["t/asks 1", "t/beside 1", "t/web 1"];
+    project.write("again/x", "2");
+    up.wait("action_done", "t/web");
+    until("all of them have started again", || touched(&before, &running(&project)) == all);
+    let after = running(&project);
+    assert_eq!((touched(&before, &after), has("/again/x")), (all.map(str::to_owned).to_vec(), "2".to_owned()));
+    assert!(all.iter().all(|name| before[*name].0 == after[*name].0), "{before:?} {after:?}");
+
+    // By hand.
+    assert_eq!(project.run(&["restart", "t/web"]).code, 0);
+    let by_hand = running(&project);
+    assert_eq!(touched(&after, &by_hand), all);
+    assert!(all.iter().all(|name| after[*name].0 == by_hand[*name].0), "{after:?} {by_hand:?}");
+    up.interrupt();
+    project.assert_nothing_left();
+    engine_api::remove(Kind::Image, &format!("{}-web", project_name(&project, "web")));
+}
+
+#[test]
+fn volumes_of_services_stay_unless_they_are_asked_to_go() {
+    let project = Project::new("compose-volumes");
+    let _sweep = sweep(&project, &["web"]);
+    project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
+    project.write(
+        "compose.yaml",
+        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 1s, volumes: [/data]}\n",
+    );
+    let volume = || {
+        let mounts = &inspected(&running(&project)["web/db 1"].0)["Mounts"];
+        mounts[0]["Name"].as_str().expect("a volume").to_owned()
+    };
+    let is_there = |name: &str| engine_api::inspect(Kind::Volume, name).is_some();
+    project.detached();
+    let first = volume();
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!((running(&project).len(), is_there(&first)), (0, true));
+    engine_api::remove(Kind::Volume, &first);
+    project.detached();
+    let second = volume();
+    let down = project.run(&["down", "-v"]);
+    assert_eq!((down.code, running(&project).len(), is_there(&second)), (0, 0, false), "{down:?}");
     project.assert_nothing_left();
 }

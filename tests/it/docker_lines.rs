@@ -585,6 +585,25 @@ fn a_detached_container_ends_with_its_own_exit_code() {
 }
 
 #[test]
+fn what_is_restarted_from_outside_is_followed_on() {
+    let bench = Bench::new("detached-restarted");
+    for line in [
+        "docker run -d @ --network none IMAGE lines --every 50",
+        "docker run -d --rm @ --network none IMAGE lines --every 50",
+        "docker run -d @ --restart unless-stopped --network none IMAGE lines --every 50",
+    ] {
+        let mut going = Going::start(&bench, line, &[]);
+        let id = going.line("the id");
+        going.wait("line 3");
+        assert!(docker(&["restart", "-t", "1", &id]).status.success());
+        going.wait("| line 1");
+        going.signal("TERM");
+        assert_eq!(going.end(), Some(143), "{line}");
+        assert_eq!(bench.containers(), Vec::<String>::new(), "{line}");
+    }
+}
+
+#[test]
 fn a_saved_file_restarts_what_is_detached() {
     let bench = Bench::new("detached-reload");
     let save = |text: &str| fs::write(bench.folder.path().join("src/text"), text).expect("a file");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     project::{Project, Up, kill},
-    support::{IMAGE, docker},
+    support::{IMAGE, docker, until},
 };
 
 /// A server on a greeting in a bind mount; it fails at its start when the greeting is empty.
@@ -354,6 +354,27 @@ fn what_a_bad_build_did_not_replace_is_started_again_when_it_is_killed() {
     up.wait("action_done", "api");
     let back = project.inspect("api");
     assert_eq!((&back["Id"], &back["State"]["Status"]), (&old.into(), &"running".into()));
+    up.interrupt();
+    project.assert_nothing_left();
+}
+
+#[test]
+fn what_is_saved_with_a_build_that_changes_nothing_is_copied_all_the_same() {
+    let project = Project::new("rebuild-sync");
+    project.write("app/Dockerfile", &format!("FROM {IMAGE}\nCOPY code /code\n"));
+    project.write("app/code", "1");
+    project.write("copied/x", "1");
+    project.config(
+        "[targets.api]\nbuild = \"app\"\nnetwork_mode = \"none\"\ncommand = [\"idle\"]\n\
+         [[targets.api.develop.watch]]\npath = \"copied\"\naction = \"sync\"\ntarget = \"/copied\"\n",
+    );
+    let mut up = project.settled();
+    let id = project.id("api");
+    project.write("app/other", "x");
+    project.write("copied/x", "2");
+    up.wait_for("the end of the build", |event| event["event"] == "action_done" && event["action"] == "rebuild");
+    until("it is copied", || docker(&["exec", &id, "/mcp-server", "cat", "/copied/x"]).stdout == b"2");
+    assert_eq!(project.id("api"), id);
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -4,13 +4,17 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::{
+    task::{JoinHandle, JoinSet},
+    time::sleep_until,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     child::{catch, exit_code, name, signalled, to_end},
     container::Session,
     ending::{end, leave},
+    life::Life,
     watching::{Binds, Noticed, Watching},
 };
 use crate::{
@@ -93,7 +97,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         restarts: JoinSet::new(),
         down: false,
         exit_code: None,
-        destroyed: false,
+        life: Life::default(),
         asked: None,
         watching,
         container,
@@ -121,8 +125,8 @@ struct Follow {
     down: bool,
     /// Its end's.
     exit_code: Option<i64>,
-    /// The engine told that it was removed.
-    destroyed: bool,
+    /// What the engine told of it since it started.
+    life: Life,
     /// A signal that came while the line was run again.
     asked: Option<Signal>,
 }
@@ -142,8 +146,12 @@ impl Follow {
             if let Some(signal) = self.asked {
                 break Over::Asked(name(signal), signalled(signal));
             }
+            let mut open_until = None;
             if !self.restarts.is_empty() || self.down || self.looks_alive().await {
                 // Goes on.
+            } else if let Some(until) = self.life.open_until(Instant::now()) {
+                // Perhaps it is being restarted.
+                open_until = Some(until);
             } else if self.watching.is_on() && self.exit_code.is_some_and(|code| code != 0) {
                 self.down = true;
                 self.warn(format!(
@@ -169,6 +177,7 @@ impl Follow {
                     }
                 }
                 update = self.feed.next() => self.engine_update(update),
+                () = sleep_until(open_until.unwrap_or_else(Instant::now).into()), if open_until.is_some() => {}
                 noticed = self.watching.next() => match noticed {
                     Noticed::Reload(reload) => self.reload(reload, caught).await,
                     Noticed::Warning(message) => self.warn(message),
@@ -195,8 +204,7 @@ impl Follow {
                 }
                 details.running || details.state == State::Restarting
             }
-            // Removed when it ended; the event that tells its exit code is on its way.
-            Ok(None) => self.exit_code.is_none() && !self.destroyed,
+            Ok(None) => false,
             Err(_) => true,
         }
     }
@@ -204,13 +212,13 @@ impl Follow {
     fn engine_update(&mut self, update: Update) {
         match update {
             Update::Event(EngineEvent { id, action, attributes, .. }) if id == self.container.id => {
+                self.life.event(&action, attributes.get("signal"), Instant::now());
                 match action.as_str() {
                     "start" => {
                         self.down = false;
                         self.exit_code = None;
                         self.show_output();
                     }
-                    "destroy" => self.destroyed = true,
                     "die" => self.exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok()),
                     _ => {}
                 }
@@ -262,7 +270,7 @@ impl Follow {
         self.asked = asked;
         match self.session.containers(&self.engine).await?.pop() {
             Some(container) if status.success() => {
-                (self.container, self.exit_code, self.destroyed) = (container, None, false);
+                (self.container, self.exit_code, self.life) = (container, None, Life::default());
                 Ok(true)
             }
             // Docker has said why.

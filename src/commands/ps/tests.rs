@@ -57,7 +57,7 @@ fn container(target: &str, state: State, health: Health, created: i64) -> Observ
 }
 
 fn example() -> Vec<Row> {
-    let kind = || TargetKind::Compose(ComposeTarget::default());
+    let kind = || crate::model::testing::target("x", "acme/image:1").kind;
     let project = Project {
         name: "acme".into(),
         folder: "/acme".into(),
@@ -83,6 +83,18 @@ fn example() -> Vec<Row> {
         Some("db") => Verdict::Remote { place: "host abc".into() },
         _ => Verdict::Owned { pid: 4711 },
     })
+}
+
+#[test]
+fn what_compose_files_have_that_can_not_be_read_nobody_knows() {
+    let project = Project {
+        targets: BTreeMap::from([target("stack", TargetKind::Compose(ComposeTarget::default()))]),
+        ..crate::model::testing::project([])
+    };
+    let containers = ["stack/api", "other/api"].map(|name| container(name, State::Running, Health::None, 1));
+    let rows = rows(&project, &containers, |_| Verdict::Owned { pid: 4711 });
+    let rows: Vec<_> = rows.iter().map(|row| (row.target.as_str(), row.in_file, row.state.as_str())).collect();
+    assert_eq!(rows, [("stack", true, "unread"), ("other/api", false, "running"), ("stack/api", true, "running")]);
 }
 
 #[test]

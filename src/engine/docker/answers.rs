@@ -189,6 +189,8 @@ struct InspectedConfig {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct InspectedHostConfig {
+    #[serde(rename = "ReadonlyRootfs")]
+    read_only: bool,
     tmpfs: Option<HashMap<String, String>>,
 }
 
@@ -197,8 +199,11 @@ struct InspectedHostConfig {
 struct InspectedMount {
     #[serde(rename = "Type")]
     kind: Option<String>,
+    name: Option<String>,
     source: Option<String>,
     destination: Option<String>,
+    #[serde(rename = "RW")]
+    writable: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -214,6 +219,11 @@ struct Binding {
     host_port: Option<String>,
 }
 
+/// Whether it is a name that an engine gives a volume that has none.
+fn is_made_up(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl Inspected {
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name.as_deref().map(bare).as_deref() == Some(name)
@@ -223,12 +233,16 @@ impl Inspected {
         let mounts = self.mounts.unwrap_or_default();
         let of = |kind: &'static str| mounts.iter().filter(move |mount| mount.kind.as_deref() == Some(kind));
         // `--tmpfs` is not among the mounts.
-        let given = self.host_config.and_then(|host| host.tmpfs).unwrap_or_default().into_keys();
+        let host = self.host_config.unwrap_or_default();
+        let given = host.tmpfs.unwrap_or_default().into_keys();
         let target = |mount: &InspectedMount| mount.destination.clone();
         ContainerFacts {
             user: self.config.and_then(|config| config.user).unwrap_or_default(),
             binds: of("bind").filter_map(|mount| Some((mount.source.clone()?, target(mount)?))).collect(),
             memory: of("tmpfs").filter_map(target).chain(given).collect(),
+            anonymous: of("volume").filter_map(|mount| mount.name.clone()).filter(|name| is_made_up(name)).collect(),
+            mounts: mounts.iter().filter_map(|mount| Some((target(mount)?, mount.writable.unwrap_or(true)))).collect(),
+            read_only: host.read_only,
         }
     }
 

@@ -96,7 +96,7 @@ impl Docker {
         for (network, settings) in connect {
             let connected = self.connect_network(&id, &network, settings).await;
             if let Err(error) = connected {
-                if let Err(left) = self.remove_container(&id).await {
+                if let Err(left) = self.remove_container(&id, true).await {
                     tracing::warn!("container {name} could not be removed after a failed connection: {left}");
                 }
                 return Err(error);
@@ -111,7 +111,7 @@ impl Docker {
             && container.labels.iter().all(|(key, value)| labels.get(key) == Some(value))
             && !container.labels.is_empty()
         {
-            let _ = self.remove_container(&id).await; // the first error is the one to tell
+            let _ = self.remove_container(&id, true).await; // the first error is the one to tell
         }
     }
 
@@ -192,11 +192,11 @@ impl Docker {
         already(self.call(operation, self.client().kill_container(id, Some(options))).await)
     }
 
-    pub(super) async fn remove_container(&self, id: &str) -> EngineResult<()> {
+    pub(super) async fn remove_container(&self, id: &str, volumes: bool) -> EngineResult<()> {
         let deadline = Instant::now() + self.call_limit();
         let operation = format!("removing container {}", short(id));
         loop {
-            let options = RemoveContainerOptions { force: true, v: true, link: false };
+            let options = RemoveContainerOptions { force: true, v: volumes, link: false };
             match self.call(&operation, self.client().remove_container(id, Some(options))).await {
                 Ok(()) | Err(EngineError::NotFound(_)) => return Ok(()),
                 // Somebody else is removing it: wait until that is done, then ask again.

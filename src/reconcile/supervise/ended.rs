@@ -7,6 +7,7 @@ use super::{
     memory::{Rejected, Spare},
 };
 use crate::{
+    compose::followers::Again,
     engine::{Engine, Images},
     model::{Settings, TargetKind, settings::WatchAction, target::UpdateOrder},
     output::{
@@ -29,6 +30,15 @@ pub(super) struct Outcome {
     /// The settings that were in force when it began.
     pub(super) settings: Arc<Settings>,
     pub(super) result: Result<Done, Failure>,
+}
+
+/// What happened to the target of what came of it.
+fn again(result: &Result<Done, Failure>) -> Option<Again> {
+    match result {
+        Ok(Done::Swapped { .. }) => Some(Again::Made),
+        Ok(Done::Restarted { .. }) => Some(Again::Started),
+        _ => None,
+    }
 }
 
 /// What it was.
@@ -76,19 +86,23 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                     && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
                 self.change_ended(&change, kind, outcome.result, duration_ms);
                 if replaced {
-                    self.followers_start_again(change.subject.name(), outcome.began);
+                    self.followers_start_again(change.subject.name(), Again::Made, outcome.began);
                 }
             }
             Work::Reload(reload, kind) => {
-                let (swapped, target) = (matches!(outcome.result, Ok(Done::Swapped { .. })), reload.target);
+                let (again, target) = (again(&outcome.result), reload.target);
                 self.reload_ended(target.clone(), kind, outcome.result, duration_ms);
-                if swapped {
-                    self.followers_start_again(&target, outcome.began);
+                if let Some(again) = again {
+                    self.followers_start_again(&target, again, outcome.began);
                 }
             }
             Work::Adopt { target, told } => {
                 self.release(&Subject::Target(target.clone()));
-                self.synced(target, ActionKind::Sync, outcome.result, told.then_some(duration_ms));
+                let again = again(&outcome.result);
+                self.synced(target.clone(), ActionKind::Sync, outcome.result, told.then_some(duration_ms));
+                if let Some(again) = again {
+                    self.followers_start_again(&target, again, outcome.began);
+                }
             }
             Work::PutBack(target) => {
                 self.release(&Subject::Target(target.clone()));
@@ -180,7 +194,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 };
                 self.report(Event::Reloaded { target, duration_ms, order: order.into() });
             }
-            Ok(_) => self.report(Event::ActionDone { target, action, duration_ms }),
+            Ok(done) => {
+                // The image was the same, and what was saved besides restarted the container.
+                if matches!(done, Done::Restarted { .. }) {
+                    self.runs(&target, done, false);
+                }
+                self.report(Event::ActionDone { target, action, duration_ms });
+            }
             Err(failure) if failure.unreachable => {
                 // The image is built once the engine is back.
                 self.memory(&target).refresh |= action == ActionKind::Rebuild;
@@ -219,8 +239,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     }
 
     /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
-    /// network are made anew. Those that began after `began` have seen it already.
-    fn followers_start_again(&mut self, name: &str, began: Instant) {
+    /// network are made anew where it has another container. Those that began after `began` have seen it already.
+    fn followers_start_again(&mut self, name: &str, again: Again, began: Instant) {
         let settings = Arc::clone(&self.settings);
         for target in settings.project.targets.values() {
             let TargetKind::Service(service) = &target.kind else { continue };
@@ -230,7 +250,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
                 continue;
             };
-            let stands_on = service.shares.contains(name);
+            let stands_on = again == Again::Made && service.shares.contains(name);
             let action = if stands_on { ActionKind::Replace } else { ActionKind::Restart };
             let cause = format!("{name} started again, and its depends_on asks for it");
             self.report(Event::ActionStarted { target: target.name.clone(), action, cause });

@@ -33,12 +33,15 @@ impl<E: Engine> Copy<'_, E> {
         let same = nearest.and_then(|(source, at)| Some(Path::new(source).join(target.strip_prefix(at).ok()?)));
         // It would be copied over itself.
         let same = same.filter(|same| same.starts_with(&rule.path) || rule.path.starts_with(same));
-        Ok(same.map(|_| {
-            format!(
+        if same.is_some() {
+            return Ok(Some(format!(
                 "`{}` is not copied: {} in the container is mounted from there, and has each change already",
                 rule.path.display(),
                 rule.target
-            )
+            )));
+        }
+        Ok(sealed(&facts, target).map(|why| {
+            format!("`{}` is not copied: {} in the container lies in {why}", rule.path.display(), rule.target)
         }))
     }
 
@@ -63,6 +66,19 @@ impl<E: Engine> Copy<'_, E> {
     async fn text(&self, path: &str) -> EngineResult<String> {
         let read = self.engine.read_file(self.container, path).await?;
         Ok(read.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default())
+    }
+}
+
+/// Why the container's file system can't be written at a path, by the engine neither.
+fn sealed(facts: &ContainerFacts, target: &Path) -> Option<String> {
+    let nearest = facts.mounts.iter().filter(|(at, _)| target.starts_with(at)).max_by_key(|(at, _)| at.len());
+    match nearest {
+        Some((at, false)) => Some(format!("the mount {at}, which is read-only")),
+        None if facts.read_only => Some(format!(
+            "its root file system, which is read-only; let {} be a writable volume, or leave read_only out",
+            target.display()
+        )),
+        Some((_, true)) | None => None,
     }
 }
 
@@ -98,6 +114,25 @@ fn owner(user: &str, users: &str, groups: &str) -> Option<(u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_read_only_is_told_by_the_nearest_mount() {
+        let mounts = [("/data", true), ("/data/fixed", false), ("/srv", false)];
+        let mounts: Vec<_> = mounts.into_iter().map(|(at, writable)| (at.to_owned(), writable)).collect();
+        for (read_only, target, expected) in [
+            (true, "/app/src", Some("its root file system, which is read-only; let /app/src be")),
+            (true, "/data/x", None),
+            (true, "/database", Some("its root file system")),
+            (true, "/data/fixed/x", Some("the mount /data/fixed, which is read-only")),
+            (false, "/app/src", None),
+            (false, "/srv", Some("the mount /srv")),
+        ] {
+            let facts = ContainerFacts { mounts: mounts.clone(), read_only, ..ContainerFacts::default() };
+            let why = sealed(&facts, Path::new(target));
+            let is_so = why.as_deref().zip(expected).is_none_or(|(why, expected)| why.starts_with(expected));
+            assert!(is_so && why.is_some() == expected.is_some(), "{read_only} {target}: {why:?}");
+        }
+    }
 
     #[test]
     fn the_owner_is_the_containers_user() {

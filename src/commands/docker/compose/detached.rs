@@ -108,14 +108,18 @@ pub(super) async fn supervise(context: &Context, project: Project, log: PathBuf)
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
     reload::begin(&project, &reporter).await;
     let mut follow = Follow::new(project, reporter, feed, None, watching, VecDeque::new());
+    let mut all_stopped = true;
     if let Over::Asked(signal) = follow.run(&mut caught, &CancellationToken::new()).await
         && follow.project.settings.session.cleanup
     {
         follow.reporter.report(Event::Stopping { cause: name(signal).to_owned() });
-        follow.project.stop_all().await;
+        all_stopped = follow.project.stop_all().await;
     }
     drop(follow);
-    guard.end();
+    // What could not be stopped the watchdog tries again.
+    if all_stopped {
+        guard.end();
+    }
     let _ = shown.await;
     Ok(0)
 }

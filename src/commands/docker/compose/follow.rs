@@ -1,13 +1,19 @@
 //! The session from the moment on when no CLI is attached: what containers print is shown (in the foreground), services
 //! are reloaded when files change, and the project is read again when its own files do.
 
-use std::{collections::VecDeque, path::PathBuf, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+    time::Instant,
+};
 
 use rustix::process::Signal;
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    super::life::Life,
     project::{NUMBER, Project, SERVICE, is_one_off, runs, service, shown_name},
     reload::{Failure, apply, reload},
     watching::{Noticed, Watching},
@@ -19,7 +25,7 @@ use crate::{
         resume::{EventFeed, Update},
     },
     error::Result,
-    model::ObservedContainer,
+    model::{ObservedContainer, settings::WatchAction},
     output::{
         ActionKind, Event, Reporter,
         event::millis,
@@ -50,6 +56,10 @@ pub(super) struct Follow {
     /// What was noticed and has not begun.
     pub(super) queue: VecDeque<Noticed>,
     tasks: JoinSet<Done>,
+    /// What the engine told of each container since it started.
+    lives: BTreeMap<String, Life>,
+    /// Nothing runs, but something may be in the middle of a restart that somebody asked for, until then.
+    open_until: Option<Instant>,
     /// The project is being read again.
     edits: bool,
     /// That it waits for a save was said.
@@ -73,8 +83,9 @@ impl Follow {
         queue: VecDeque<Noticed>,
     ) -> Self {
         let project = Arc::new(project);
-        let (tasks, edits, down, failed) = (JoinSet::new(), false, false, false);
-        Self { project, reporter, feed, followers, watching, queue, tasks, edits, down, failed }
+        let (tasks, lives, open_until) = (JoinSet::new(), BTreeMap::new(), None);
+        let (edits, down, failed) = (false, false, false);
+        Self { project, reporter, feed, followers, watching, queue, tasks, lives, open_until, edits, down, failed }
     }
 
     /// Follows to the end.
@@ -106,6 +117,10 @@ impl Follow {
                     look = true;
                 }
                 update = self.feed.next() => look = self.engine_update(update).await,
+                () = sleep_until(self.open_until.unwrap_or_else(Instant::now).into()), if self.open_until.is_some() => {
+                    self.open_until = None;
+                    look = true;
+                }
                 noticed = self.watching.next() => self.queue.push_back(noticed),
             }
         }
@@ -117,8 +132,16 @@ impl Follow {
             // They may be started again as long as they are there.
             return containers.is_empty();
         }
+        self.open_until = None;
         if containers.iter().any(runs) {
             (self.down, self.failed) = (false, false);
+            return false;
+        }
+        let now = Instant::now();
+        let lives = &mut self.lives;
+        let open = containers.iter().filter_map(|container| lives.get_mut(&container.id)?.open_until(now));
+        self.open_until = open.max();
+        if self.open_until.is_some() {
             return false;
         }
         // What a save broke, the next one may mend.
@@ -144,7 +167,12 @@ impl Follow {
         }
     }
 
-    fn begin_reload(&mut self, due: Reload) {
+    fn begin_reload(&mut self, mut due: Reload) {
+        let service = self.project.all.services.get(&due.target);
+        if due.action == WatchAction::Rebuild && service.is_some_and(|service| service.parts.build.is_none()) {
+            // There is nothing to build.
+            due.action = WatchAction::Restart;
+        }
         self.reporter.report(Event::FilesChanged {
             target: due.target.clone(),
             path: due.first_path.as_deref().map(|path| self.project.shown(path)).unwrap_or_default(),
@@ -182,7 +210,7 @@ impl Follow {
                         action,
                         duration_ms: millis(began.elapsed()),
                     }),
-                    Err(failure) => self.failure(reload.target, action, failure),
+                    Err(failure) => failure.report(&self.reporter, reload.target, action),
                 }
             }
             Done::Edited { project, result } => {
@@ -192,22 +220,11 @@ impl Follow {
                     self.watching.set(&self.project).await;
                 }
                 if let Err(failure) = result {
-                    self.failure(self.project.meant.name.clone(), ActionKind::Replace, failure);
+                    failure.report(&self.reporter, self.project.meant.name.clone(), ActionKind::Replace);
                 }
             }
         }
         self.show_output().await;
-    }
-
-    fn failure(&self, target: String, action: ActionKind, failure: Failure) {
-        self.reporter.report(Event::ActionFailed {
-            target,
-            action,
-            error: failure.error.to_string(),
-            hint: failure.error.hint,
-            log: failure.log,
-            retry_ms: None,
-        });
     }
 
     /// Shows what runs and is not shown yet.
@@ -225,10 +242,12 @@ impl Follow {
     async fn engine_update(&mut self, update: Update) -> bool {
         match update {
             Update::Event(event) => {
+                self.live(&event);
                 match event.action.as_str() {
                     "start" => self.started(&event).await,
                     "die" => self.died(&event),
-                    "destroy" => {}
+                    // After a `stop` it may be started again at once.
+                    "destroy" | "stop" => {}
                     _ => return false,
                 }
                 true
@@ -242,6 +261,18 @@ impl Follow {
                 self.show_output().await;
                 true
             }
+        }
+    }
+
+    fn live(&mut self, event: &EngineEvent) {
+        if event.kind != "container" {
+            return;
+        }
+        if event.action == "destroy" {
+            self.lives.remove(&event.id);
+        } else {
+            let life = self.lives.entry(event.id.clone()).or_default();
+            life.event(&event.action, event.attributes.get("signal"), Instant::now());
         }
     }
 

@@ -83,10 +83,10 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
     let (noticed, watching) = match (over, watching) {
         (Left::Changed(noticed), Some(watching)) => (noticed, watching),
         (over, _) => {
-            if project.settings.session.cleanup {
-                project.stop_all().await;
+            // What could not be stopped the watchdog tries again.
+            if !project.settings.session.cleanup || project.stop_all().await {
+                guard.end();
             }
-            guard.end();
             return Ok(match over {
                 Left::Ended { status, asked } => {
                     ended(exit_code(status), asked, project.line.command.ends_with_container)
@@ -99,9 +99,11 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
     let (reporter, followers, shown, unread) = take_over(context, &project, &mut docker).await?;
     let mut follow = Follow::new(project, reporter, feed, Some(followers), watching, VecDeque::from([noticed]));
     let over = follow.run(&mut caught, &unread).await;
-    let code = leave(&mut follow, over, &mut caught).await;
+    let (code, all_stopped) = leave(&mut follow, over, &mut caught).await;
     drop(follow);
-    guard.end();
+    if all_stopped {
+        guard.end();
+    }
     finish(shown).await?;
     Ok(code)
 }
@@ -261,22 +263,22 @@ fn children(of: u32) -> Vec<u32> {
     pids.filter(|pid| parent(*pid) == Some(of)).collect()
 }
 
-/// The end: as at compose's own, what runs is stopped and stays, stopped. Gives the exit code.
-async fn leave(follow: &mut Follow, over: Over, caught: &mut Caught) -> u8 {
+/// The end: as at compose's own, what runs is stopped and stays, stopped. Gives the exit code, and whether all of it did stop.
+async fn leave(follow: &mut Follow, over: Over, caught: &mut Caught) -> (u8, bool) {
     let (cause, code) = match over {
         // As compose has it for every signal that it hears.
         Over::Asked(Signal::HUP) => (name(Signal::HUP), signalled(Signal::HUP)),
         Over::Asked(signal) => (name(signal), signalled(Signal::INT)),
         Over::Unread => ("the output was closed", signalled(Signal::PIPE)),
-        Over::Ended => return 0,
+        Over::Ended => return (0, true),
     };
     follow.reporter.report(Event::Stopping { cause: cause.to_owned() });
     let project = &follow.project;
-    tokio::select! {
-        () = project.stop_all() => {}
+    let all_stopped = tokio::select! {
+        all = project.stop_all() => all,
         () = insists(caught) => project.kill_all().await,
-    }
-    code
+    };
+    (code, all_stopped)
 }
 
 /// A second Ctrl-C.

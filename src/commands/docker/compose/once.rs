@@ -32,13 +32,16 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
         }
     };
     if let Some(guard) = guard {
+        let mut all_stopped = true;
         if project.settings.session.cleanup {
-            project.stop_all().await;
+            all_stopped = project.stop_all().await;
             if project.line.command.remove {
                 remove(&project).await;
             }
         }
-        guard.end();
+        if all_stopped {
+            guard.end();
+        }
     }
     Ok(exit_code(status))
 }

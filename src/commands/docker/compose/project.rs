@@ -299,26 +299,18 @@ impl Project {
         self.meant.services.keys().map(|name| self.grace(name)).max().unwrap_or_default()
     }
 
-    /// Those of the project's services that go on when this one was made or started anew: `depends_on` with `restart`.
-    pub(super) fn dependents(&self, service: &str) -> Vec<String> {
-        let services = self.all.services.iter();
-        let restarted =
-            services.filter(|(_, other)| other.parts.depends_on.get(service).is_some_and(|one| one.restart));
-        restarted.map(|(name, _)| name.clone()).collect()
-    }
-
     /// Stops what of this session still runs, those first whom no other needs. What has ended stays, as it does without
-    /// mcpmon; what is in the volumes stays.
-    pub(super) async fn stop_all(&self) {
+    /// mcpmon; what is in the volumes stays. False: something may still run.
+    pub(super) async fn stop_all(&self) -> bool {
         let containers = match self.containers().await {
             Ok(containers) => containers,
             Err(error) => {
-                return warn(format!(
-                    "whether containers still run is not known ({error}); `mcpmon cleanup` looks again"
-                ));
+                warn(format!("whether containers still run is not known ({error}); `mcpmon cleanup` looks again"));
+                return false;
             }
         };
         let mut left: Vec<ObservedContainer> = containers.into_iter().filter(runs).collect();
+        let mut all = true;
         while !left.is_empty() {
             let needed: BTreeSet<String> = left.iter().flat_map(|one| self.needs(service(one))).collect();
             let is_needed = |one: &ObservedContainer| service(one).is_some_and(|name| needed.contains(name));
@@ -326,17 +318,19 @@ impl Project {
             if now.is_empty() {
                 std::mem::swap(&mut now, &mut later);
             }
-            futures_util::future::join_all(now.iter().map(|container| self.stop(container))).await;
+            let stopped = futures_util::future::join_all(now.iter().map(|container| self.stop(container))).await;
+            all &= stopped.into_iter().all(|stopped| stopped);
             left = later;
         }
+        all
     }
 
-    /// Kills what of this session still runs.
-    pub(super) async fn kill_all(&self) {
-        let containers = self.containers().await.unwrap_or_default();
+    /// Kills what of this session still runs. False: something may still run.
+    pub(super) async fn kill_all(&self) -> bool {
+        let Ok(containers) = self.containers().await else { return false };
         let kills = containers.iter().filter(|one| runs(one)).map(|one| self.engine.kill(&one.id));
-        // Those that did not hear it are the next cleanup's.
-        futures_util::future::join_all(kills).await;
+        // Those that did not hear it are the watchdog's, or the next cleanup's.
+        futures_util::future::join_all(kills).await.iter().all(Result::is_ok)
     }
 
     /// Whether a service keeps another session's labels, or none.
@@ -351,15 +345,17 @@ impl Project {
             .await;
     }
 
-    async fn stop(&self, container: &ObservedContainer) {
-        self.stop_one(&container.id, &container.name, service(container)).await;
+    async fn stop(&self, container: &ObservedContainer) -> bool {
+        self.stop_one(&container.id, &container.name, service(container)).await
     }
 
-    async fn stop_one(&self, id: &str, name: &str, service: Option<&str>) {
+    async fn stop_one(&self, id: &str, name: &str, service: Option<&str>) -> bool {
         let grace = self.grace(service.unwrap_or_default());
-        if let Err(error) = self.engine.stop(id, grace).await {
+        let stopped = self.engine.stop(id, grace).await;
+        if let Err(error) = &stopped {
             warn(format!("container {name} is left running ({error}); `mcpmon cleanup` tries again"));
         }
+        stopped.is_ok()
     }
 
     /// What a service depends on.

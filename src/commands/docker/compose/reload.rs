@@ -1,13 +1,20 @@
 //! What a change does to a service, by compose's own commands where the container is another one afterwards, and by the
-//! engine's API where it stays. Never to any other service, but those whose `depends_on` says `restart`.
+//! engine's API where it stays. Never to any other service, but those whose `depends_on` says `restart` and those that stand
+//! on it (its network, say).
 
-use std::{collections::BTreeSet, ffi::OsString, process::Stdio, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    process::Stdio,
+    sync::Arc,
+};
 
 use super::{
-    project::{Project, is_one_off, service, shown_name},
+    project::{Project, is_one_off, runs, service, shown_name},
     watching::sync_rules,
 };
 use crate::{
+    compose::followers::{Again, followers, ties},
     engine::{Engine, cli},
     error::{Error, Result},
     model::{
@@ -15,7 +22,10 @@ use crate::{
         settings::{ExecHook, WatchAction},
     },
     output::{ActionKind, Event, Reporter},
-    reconcile::{sync::Extent, sync_target::run_in},
+    reconcile::{
+        sync::{Extent, Synced},
+        sync_target::run_in,
+    },
     sync::SyncRule,
 };
 
@@ -28,6 +38,20 @@ pub(super) struct Failure {
     pub(super) error: Error,
     /// The last lines it printed.
     pub(super) log: Vec<String>,
+}
+
+impl Failure {
+    /// Says it.
+    pub(super) fn report(self, reporter: &Reporter, target: String, action: ActionKind) {
+        reporter.report(Event::ActionFailed {
+            target,
+            action,
+            error: self.error.to_string(),
+            hint: self.error.hint,
+            log: self.log,
+            retry_ms: None,
+        });
+    }
 }
 
 impl From<Error> for Failure {
@@ -44,22 +68,23 @@ pub(super) async fn reload(
     action: WatchAction,
 ) -> Result<(), Failure> {
     let containers = of_service(project, name).await?;
-    if action.is_sync() && !containers.is_empty() {
-        return sync(project, reporter, name, &containers, action, Extent::Difference).await;
-    }
-    if action == WatchAction::Restart && !containers.is_empty() {
-        restart(project, containers, name).await?;
+    let again = if action == WatchAction::Rebuild || containers.is_empty() {
+        let words: &[&str] = if action == WatchAction::Rebuild { &["--build"] } else { &[] };
+        make(project, reporter, action.into(), words, &[name]).await?;
+        let (before, mut now) = (ids(&containers), of_service(project, name).await?);
+        let is_other = before != ids(&now);
+        // The same image: what was saved besides is copied into what stays.
+        now.retain(|container| before.contains(&container.id));
+        let again = sync(project, reporter, name, &now, WatchAction::SyncRestart, Extent::Difference).await?;
+        if is_other { Some(Again::Made) } else { again }
+    } else if action.is_sync() {
+        sync(project, reporter, name, &containers, action, Extent::Difference).await?
     } else {
-        let words: &[&str] = if action == WatchAction::Restart { &[] } else { &["--build"] };
-        up(project, reporter, action.into(), words, &[name]).await?;
-        let now = of_service(project, name).await?;
-        // What was built has what the host has.
-        sync(project, reporter, name, &now, WatchAction::SyncRestart, Extent::Initial).await?;
-        if ids(&now) == ids(&containers) {
-            return Ok(());
-        }
-    }
-    Ok(restart_dependents(project, [name]).await?)
+        restart(project, reporter, name, containers).await?;
+        Some(Again::Started)
+    };
+    follow(project, reporter, again.map(|again| (name.to_owned(), again)).into_iter().collect()).await;
+    Ok(())
 }
 
 /// Copies what differs under the service's rules with that action or a weaker one, and does what follows.
@@ -70,29 +95,41 @@ async fn sync(
     containers: &[ObservedContainer],
     strongest: WatchAction,
     extent: Extent,
-) -> Result<(), Failure> {
-    let mut rules = sync_rules(project, name);
-    rules.retain(|rule| rule.action <= strongest);
-    let rules: Arc<[SyncRule]> = rules.into();
+) -> Result<Option<Again>, Failure> {
+    let mut again = None;
     for container in containers {
-        let shown = shown_name(container);
-        let copied = project.syncs.copy(&project.engine, &shown, &container.id, &rules, extent).await;
-        let synced = copied.map_err(Error::from)?;
-        for warning in &synced.warnings {
-            reporter.report(Event::Warning { message: format!("{name}: {warning}") });
-        }
+        let synced = copy(project, reporter, name, container, strongest, extent).await?;
         match synced.action {
             Some(WatchAction::SyncRestart) => {
                 project.engine.restart(&container.id, project.grace(name)).await.map_err(Error::from)?;
+                again = Some(Again::Started);
             }
             _ => {
                 for hook in &synced.hooks {
-                    exec(project, reporter, &shown, container, hook).await?;
+                    exec(project, reporter, &shown_name(container), container, hook).await?;
                 }
             }
         }
     }
-    Ok(())
+    Ok(again)
+}
+
+async fn copy(
+    project: &Project,
+    reporter: &Reporter,
+    name: &str,
+    container: &ObservedContainer,
+    strongest: WatchAction,
+    extent: Extent,
+) -> Result<Synced> {
+    let mut rules = sync_rules(project, name);
+    rules.retain(|rule| rule.action <= strongest);
+    let rules: Arc<[SyncRule]> = rules.into();
+    let copied = project.syncs.copy(&project.engine, &shown_name(container), &container.id, &rules, extent).await?;
+    for warning in &copied.warnings {
+        reporter.report(Event::Warning { message: format!("{name}: {warning}") });
+    }
+    Ok(copied)
 }
 
 async fn exec(
@@ -120,7 +157,8 @@ pub(super) async fn begin(project: &Project, reporter: &Reporter) {
     }
 }
 
-/// Makes services as the files have them now: those whose build is another one are built.
+/// Makes services as the files have them now: those whose build is another one are built. One that can't be keeps no other
+/// from it.
 pub(super) async fn apply(
     project: &Project,
     reporter: &Reporter,
@@ -129,22 +167,55 @@ pub(super) async fn apply(
 ) -> Result<(), Failure> {
     let before = ids(&project.containers().await?);
     for (words, services) in [(&["--build"][..], builds), (&[][..], services)] {
-        if !services.is_empty() {
-            up(project, reporter, ActionKind::Replace, words, services).await?;
+        let together = make(project, reporter, ActionKind::Replace, words, services).await;
+        match (together, services) {
+            (Ok(()), _) => {}
+            (Err(failure), [name]) => failure.report(reporter, (*name).to_owned(), ActionKind::Replace),
+            // Compose does not tell whose it is.
+            (Err(_), _) => {
+                for name in services {
+                    if let Err(failure) = make(project, reporter, ActionKind::Replace, words, &[name]).await {
+                        failure.report(reporter, (*name).to_owned(), ActionKind::Replace);
+                    }
+                }
+            }
         }
     }
     let now = project.containers().await?;
-    for container in now.iter().filter(|container| !before.contains(&container.id)) {
-        let name = service(container).unwrap_or_default();
-        let extent = if builds.contains(&name) { Extent::Initial } else { Extent::Everything };
-        sync(project, reporter, name, std::slice::from_ref(container), WatchAction::SyncRestart, extent).await?;
-    }
     let other = now.iter().filter(|container| !before.contains(&container.id)).filter_map(service);
-    let other: BTreeSet<&str> = other.collect();
-    Ok(restart_dependents(project, other).await?)
+    let made = other.map(|name| (name.to_owned(), Again::Made)).collect();
+    follow(project, reporter, made).await;
+    Ok(())
 }
 
-/// `up -d --no-deps`: what of these services is not as the files have it is made so.
+/// Has compose make what of these services is not as the files have it. What is made has the files of its sync rules before
+/// it starts.
+async fn make(
+    project: &Project,
+    reporter: &Reporter,
+    kind: ActionKind,
+    words: &[&str],
+    services: &[&str],
+) -> Result<(), Failure> {
+    let (filled, plain): (Vec<&str>, Vec<&str>) =
+        services.iter().partition(|name| !sync_rules(project, name).is_empty());
+    if !plain.is_empty() {
+        up(project, reporter, kind, &[&["-d"], words].concat(), &plain).await?;
+    }
+    if filled.is_empty() {
+        return Ok(());
+    }
+    up(project, reporter, kind, &[&["--no-start"], words].concat(), &filled).await?;
+    for name in filled {
+        for container in of_service(project, name).await?.iter().filter(|container| !runs(container)) {
+            copy(project, reporter, name, container, WatchAction::SyncRestart, Extent::Everything).await?;
+            project.engine.start(&container.id).await.map_err(Error::from)?;
+        }
+    }
+    Ok(())
+}
+
+/// `up --no-deps`: what of these services is not as the files have it is made so.
 async fn up(
     project: &Project,
     reporter: &Reporter,
@@ -152,7 +223,7 @@ async fn up(
     words: &[&str],
     services: &[&str],
 ) -> Result<(), Failure> {
-    let mut line: Vec<OsString> = ["up", "-d", "--no-deps"].map(OsString::from).to_vec();
+    let mut line: Vec<OsString> = ["up", "--no-deps"].map(OsString::from).to_vec();
     line.extend(words.iter().map(OsString::from));
     let scaled = |one: &&OsString| {
         let name = one.to_string_lossy();
@@ -173,7 +244,7 @@ async fn up(
         return Ok(());
     }
     let from = ended.last.len().saturating_sub(SHOWN);
-    let error = Error::failed(format!("docker compose up {} failed ({})", words.join(" "), ended.status));
+    let error = Error::failed(format!("docker compose up {shown} failed ({})", ended.status));
     Err(Failure { error, log: ended.last[from..].to_vec() })
 }
 
@@ -184,27 +255,46 @@ async fn of_service(project: &Project, name: &str) -> Result<Vec<ObservedContain
     Ok(containers)
 }
 
-async fn restart(project: &Project, containers: Vec<ObservedContainer>, name: &str) -> Result<()> {
+/// Restarts a service's containers, with the files of its sync rules as they are now.
+async fn restart(
+    project: &Project,
+    reporter: &Reporter,
+    name: &str,
+    containers: Vec<ObservedContainer>,
+) -> Result<(), Failure> {
+    for container in &containers {
+        copy(project, reporter, name, container, WatchAction::SyncRestart, Extent::Difference).await?;
+    }
     let grace = project.grace(name);
     let restarts = containers.iter().map(|container| project.engine.restart(&container.id, grace));
-    futures_util::future::try_join_all(restarts).await?;
+    futures_util::future::try_join_all(restarts).await.map_err(Error::from)?;
     Ok(())
 }
 
-/// Restarts those who asked for it, and those who asked for it of them.
-async fn restart_dependents(project: &Project, names: impl IntoIterator<Item = &str>) -> Result<()> {
-    let mut done: BTreeSet<String> = names.into_iter().map(str::to_owned).collect();
-    let mut open: Vec<String> = done.iter().cloned().collect();
-    while let Some(name) = open.pop() {
-        for dependent in project.dependents(&name) {
-            if done.insert(dependent.clone()) {
-                let containers = of_service(project, &dependent).await?;
-                restart(project, containers, &dependent).await?;
-                open.push(dependent);
-            }
+/// What hangs on services that something happened to goes on, and what hangs on that. One that can't keeps no other from it.
+async fn follow(project: &Project, reporter: &Reporter, happened: BTreeMap<String, Again>) {
+    for (name, again) in followers(&ties(&project.all.services), &happened) {
+        let (action, gone_on) = match again {
+            Again::Started => (ActionKind::Restart, start_again(project, reporter, &name).await),
+            Again::Made => (ActionKind::Replace, make_again(project, reporter, &name).await),
+        };
+        if let Err(failure) = gone_on {
+            failure.report(reporter, name, action);
         }
     }
-    Ok(())
+}
+
+async fn start_again(project: &Project, reporter: &Reporter, name: &str) -> Result<(), Failure> {
+    let containers = of_service(project, name).await?;
+    restart(project, reporter, name, containers).await
+}
+
+async fn make_again(project: &Project, reporter: &Reporter, name: &str) -> Result<(), Failure> {
+    // What was never started stays so.
+    if of_service(project, name).await?.is_empty() {
+        return Ok(());
+    }
+    make(project, reporter, ActionKind::Replace, &["--force-recreate"], &[name]).await
 }
 
 fn ids(containers: &[ObservedContainer]) -> BTreeSet<String> {
