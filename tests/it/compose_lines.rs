@@ -321,7 +321,8 @@ fn a_change_under_one_of_twenty_touches_that_one_only() {
     // The supervisor is asked to end: everything is stopped, nothing is removed.
     assert!(Command::new("kill").arg(&pid).status().expect("kill").success());
     until("the supervisor ends", || !is_alive(&pid));
-    assert!(place.running().len() == 20 && place.running().iter().all(|(_, _, runs)| !runs));
+    let left = place.running();
+    assert!(left.len() == 20 && left.iter().all(|(_, _, runs)| !runs), "stopped, and there: {left:?}");
 }
 
 const STACK: &str = "services:

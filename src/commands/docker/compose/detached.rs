@@ -113,6 +113,7 @@ pub(super) async fn supervise(context: &Context, project: Project, log: PathBuf)
         && follow.project.settings.session.cleanup
     {
         follow.reporter.report(Event::Stopping { cause: name(signal).to_owned() });
+        follow.finish_tasks().await;
         all_stopped = follow.project.stop_all().await;
     }
     drop(follow);

@@ -5,11 +5,14 @@ use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
-use tokio::{task::JoinSet, time::sleep_until};
+use tokio::{
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -34,6 +37,9 @@ use crate::{
     session::forward::{self, Caught},
     trigger::Reload,
 };
+
+/// What a reload that is in flight has, when all is to end, to go on with its own end.
+const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// Why following ends.
 pub(super) enum Over {
@@ -124,6 +130,20 @@ impl Follow {
                 noticed = self.watching.next() => self.queue.push_back(noticed),
             }
         }
+    }
+
+    /// What is being done to services comes to its end, or is given up: cut off between two steps compose might leave a
+    /// container that nobody has seen yet.
+    pub(super) async fn finish_tasks(&mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(LAST_STEPS, all).await.is_err() {
+            self.give_up_tasks().await;
+        }
+    }
+
+    /// What is being done to services is given up.
+    pub(super) async fn give_up_tasks(&mut self) {
+        self.tasks.shutdown().await;
     }
 
     /// Whether there is nothing left to follow.

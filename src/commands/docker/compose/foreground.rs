@@ -273,10 +273,16 @@ async fn leave(follow: &mut Follow, over: Over, caught: &mut Caught) -> (u8, boo
         Over::Ended => return (0, true),
     };
     follow.reporter.report(Event::Stopping { cause: cause.to_owned() });
-    let project = &follow.project;
+    let stopped = async {
+        follow.finish_tasks().await;
+        follow.project.stop_all().await
+    };
     let all_stopped = tokio::select! {
-        all = project.stop_all() => all,
-        () = insists(caught) => project.kill_all().await,
+        all = stopped => all,
+        () = insists(caught) => {
+            follow.give_up_tasks().await;
+            follow.project.kill_all().await
+        }
     };
     (code, all_stopped)
 }
