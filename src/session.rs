@@ -13,6 +13,7 @@ pub mod process;
 pub mod resident;
 pub mod runtime_folder;
 pub mod signals;
+pub mod state_folder;
 pub mod turn;
 pub mod watchdog;
 

@@ -15,7 +15,7 @@ use crate::{
     output::{History, history::Subject, log, style::Paint},
     session::{
         guard::{self, Begun},
-        left, mark,
+        mark, state_folder,
     },
 };
 
@@ -58,7 +58,7 @@ impl Context {
 
     /// Where notes and logs of sessions are kept: `$XDG_STATE_HOME/mcpmon`, `~/.local/state/mcpmon`.
     pub fn state_folder(&self) -> PathBuf {
-        left::state_folder()
+        state_folder::path()
     }
 
     /// Where what `by` does is kept, for `mcpmon events`.

@@ -50,9 +50,8 @@ pub async fn start(
     settings: &Settings,
     engine: &Docker,
     keeper: Option<u32>,
-    turn: Option<Turn>,
+    mut turn: Option<Turn>,
 ) -> Result<u8> {
-    let mut turn = turn;
     if let Some(pid) = keeper {
         drop(turn);
         keeper::does(pid, keeper::words_of(pid).as_ref(), args, &settings.project)?;

@@ -29,7 +29,7 @@ pub fn words_of(pid: u32) -> Option<UpArgs> {
 pub fn does(pid: u32, keeper: Option<&UpArgs>, asked: &UpArgs, project: &Project) -> Result<()> {
     let deaf = |flag: &str| {
         Err(Error::failed(format!("a supervisor, pid {pid}, keeps the project already: {flag} does not reach it"))
-            .hint(format!("`mcpmon down`, then `mcpmon up -d {flag}`")))
+            .hint("`mcpmon down`, then this command again"))
     };
     for (flag, given) in
         [("--build", asked.build), ("--no-watch", asked.no_watch), ("--remove-orphans", asked.remove_orphans)]

@@ -92,7 +92,7 @@ pub fn main() -> ExitCode {
     if done {
         if told.order.leave_ended && !told.keep {
             // What is stopped is its user's, as at an end in order. When that can't be written it is an orphan.
-            let _ = session::left::remember(&session::left::state_folder(), told.order.session);
+            let _ = session::left::remember(&session::state_folder::path(), told.order.session);
         }
         // Last: as long as it is there, the session is not over.
         let _ = told.order.lease.as_ref().map(fs::remove_file);

@@ -5,12 +5,13 @@
 //! A session that was killed is not among them, unless its watchdog has done the same for it.
 
 use std::{
-    env, fs, io,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use uuid::Uuid;
 
+use super::state_folder;
 use crate::{orphan::Ends, output::private};
 
 /// So many sessions are remembered, the last ones.
@@ -22,15 +23,8 @@ pub struct Left;
 
 impl Ends for Left {
     fn left_to_user(&self, session: Uuid) -> bool {
-        folder(&state_folder()).join(session.to_string()).is_file()
+        folder(&state_folder::path()).join(session.to_string()).is_file()
     }
-}
-
-/// Where notes and logs of sessions are kept: `$XDG_STATE_HOME/mcpmon`, `~/.local/state/mcpmon`.
-pub fn state_folder() -> PathBuf {
-    let state = env::var("XDG_STATE_HOME").ok().filter(|path| !path.is_empty()).map(PathBuf::from);
-    let state = state.or_else(|| Some(env::home_dir()?.join(".local/state")));
-    state.unwrap_or_else(env::temp_dir).join("mcpmon")
 }
 
 /// A session has ended in order, and what is left of it is its user's.

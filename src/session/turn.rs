@@ -6,16 +6,14 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep};
+use tokio::{sync::oneshot, time::timeout};
 
 use super::runtime_folder;
-
-/// How often somebody who waits looks whether it is their turn: a lock tells nobody that it is free.
-const LOOK: Duration = Duration::from_millis(10);
 
 /// While it is held, no other process has a turn at the same.
 #[derive(Debug)]
@@ -37,15 +35,27 @@ impl Turn {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         let path = folder.join(format!("turn-{:016x}.lock", hasher.finish()));
-        let deadline = Instant::now() + limit;
+        if let Some(turn) = Self::lock(&path, File::try_lock)? {
+            return Ok(turn);
+        }
+        // A lock is waited for by a thread. One that nobody waits for any more lets go of what it gets.
+        let (give, given) = oneshot::channel();
+        thread::Builder::new().name("turn".into()).spawn(move || {
+            let _ = give.send(Self::lock(&path, |file| file.lock().map_err(TryLockError::Error)));
+        })?;
+        let turn = timeout(limit, given).await.map_err(|_| io::ErrorKind::TimedOut)?;
+        turn.map_err(io::Error::other)??.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+
+    /// Locks the file in this way; none: somebody else has.
+    fn lock(path: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> io::Result<Option<Self>> {
         loop {
-            let file = File::options().create(true).truncate(false).write(true).open(&path)?;
-            match file.try_lock() {
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            match lock(&file) {
                 // Who had it before takes the file away: then this one is nobody's any more.
-                Ok(()) if is_at(&file, &path) => return Ok(Self { path, _file: file }),
+                Ok(()) if is_at(&file, path) => return Ok(Some(Self { path: path.to_owned(), _file: file })),
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK).await,
-                Err(TryLockError::WouldBlock) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(TryLockError::WouldBlock) => return Ok(None),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -59,7 +69,7 @@ impl Drop for Turn {
     }
 }
 
-fn is_at(file: &File, path: &PathBuf) -> bool {
+fn is_at(file: &File, path: &Path) -> bool {
     let place = |meta: fs::Metadata| (meta.dev(), meta.ino());
     matches!((file.metadata().map(place), fs::metadata(path).map(place)), (Ok(a), Ok(b)) if a == b)
 }
@@ -84,7 +94,7 @@ mod tests {
             tokio::spawn(async move {
                 let turn = Turn::take(&what, LIMIT).await.expect("a turn");
                 assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "alone");
-                sleep(Duration::from_millis(2)).await;
+                tokio::task::yield_now().await;
                 inside.fetch_sub(1, Ordering::SeqCst);
                 turn.path.clone()
             })

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Output, ServerId, Session,
@@ -124,8 +124,7 @@ impl Session {
 
 /// The versions that a `server/discover` result names.
 pub(super) fn supported(result: Raw<'_>) -> Vec<String> {
-    let found: Option<Value> = read(Some(result));
-    found.and_then(|found| serde_json::from_value(found["supportedVersions"].clone()).ok()).unwrap_or_default()
+    read::<Versions>(Some(result)).unwrap_or_default().supported_versions
 }
 
 /// It has no such method.

@@ -38,8 +38,8 @@ use crate::{
     trigger::Reload,
 };
 
-/// What a reload that is in flight has, when all is to end, to go on with its own end.
-const LAST_STEPS: Duration = Duration::from_secs(10);
+/// What compose, or a reload that is in flight, has to go on with its own end when all is to end.
+pub(super) const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// Why following ends.
 pub(super) enum Over {

@@ -3,12 +3,7 @@
 //! sometimes, misses what it prints first, and ends when nothing runs for a moment (tried with 2.26). So from the first
 //! reload on the CLI is gone, and mcpmon shows what the containers print.
 
-use std::{
-    collections::VecDeque,
-    io::IsTerminal,
-    process::ExitStatus,
-    time::{Duration, SystemTime},
-};
+use std::{collections::VecDeque, io::IsTerminal, process::ExitStatus, time::SystemTime};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,7 +18,7 @@ use super::{
         child::{catch, exit_code, lost, name, signalled},
         say,
     },
-    follow::{Follow, Over, is_shown},
+    follow::{Follow, LAST_STEPS, Over, is_shown},
     project::{Project, is_one_off, line_name, runs, service, shown_name},
     reload,
     watching::{Noticed, Watching},
@@ -44,9 +39,6 @@ use crate::{
     },
     session::forward::{self, Caught, Child},
 };
-
-/// What the CLI has, beyond the longest time that a service has to stop, to go on with its end.
-const LAST_STEPS: Duration = Duration::from_secs(10);
 
 /// Why the CLI is not waited for any more.
 enum Left {
