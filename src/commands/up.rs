@@ -14,7 +14,7 @@ use crate::{
     model::{Owner, Settings},
     output::{
         Event, Reporter,
-        show::{Options as ShowOptions, show},
+        show::{Options as ShowOptions, show_beside},
     },
     plan::{Ownership, meant, scope},
     reconcile::{
@@ -67,15 +67,7 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     let mut options = ShowOptions::detect(context.json());
     options.targets = meant(&settings.project, &args.targets);
     options.watching = !args.no_watch;
-    // When nobody reads the output any more, nobody is there to keep it up for.
-    let unread = CancellationToken::new();
-    let shown = tokio::spawn({
-        let unread = unread.clone();
-        async move {
-            let _unread = unread.drop_guard();
-            show(reports, options).await
-        }
-    });
+    let (shown, unread) = show_beside(reports, options);
     let session = Session { settings, engine, reporter, owner: session::new(), unread, turn, follow_logs: true };
     let ending = supervise(context, args, session).await;
     finish(shown).await?;

@@ -8,7 +8,8 @@
 use std::io::{self, IsTerminal, Write};
 
 use futures_util::FutureExt;
-use tokio::time::MissedTickBehavior;
+use tokio::{task::JoinHandle, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Event,
@@ -86,6 +87,18 @@ pub async fn show(mut reports: Reports, options: Options) -> io::Result<()> {
     }
     screen.close();
     Ok(())
+}
+
+/// Shows everything in the background. The token is cancelled when that is over: also when nobody reads the output any
+/// more, and then nobody is there to keep anything up for.
+pub fn show_beside(reports: Reports, options: Options) -> (JoinHandle<io::Result<()>>, CancellationToken) {
+    let over = CancellationToken::new();
+    let guard = over.clone().drop_guard();
+    let shown = tokio::spawn(async move {
+        let _guard = guard;
+        show(reports, options).await
+    });
+    (shown, over)
 }
 
 /// A reader that closed its end (`| head`) is no failure.

@@ -4,10 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::{
-    task::{JoinHandle, JoinSet},
-    time::sleep_until,
-};
+use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -30,7 +27,7 @@ use crate::{
         ActionKind, Event, Reporter,
         event::millis,
         follow::{Followers, Start},
-        show::{Options, show},
+        show::{Options, show_beside},
     },
     session::forward::{self, Caught},
     trigger::Reload,
@@ -80,15 +77,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
     let reporter = reporter.keeping(session.history.clone());
     let mut options = Options::detect(context.json());
     options.targets = vec![session.name.clone()];
-    // When nobody reads the output any more, nobody is there to keep it up for.
-    let unread = CancellationToken::new();
-    let shown: JoinHandle<_> = tokio::spawn({
-        let unread = unread.clone();
-        async move {
-            let _unread = unread.drop_guard();
-            show(reports, options).await
-        }
-    });
+    let (shown, unread) = show_beside(reports, options);
     let label = session.owner.session.to_string();
     let follow = Follow {
         // By the engine's own clock: its end is not missed, however soon it came.

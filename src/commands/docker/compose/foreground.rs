@@ -34,7 +34,7 @@ use crate::{
     output::{
         Event, Reporter,
         follow::{Followers, Start},
-        show::{Options, show},
+        show::{Options, show_beside},
         stamp::Position,
     },
     session::forward::{self, Caught, Child},
@@ -214,15 +214,7 @@ async fn take_over(
     let (reporter, reports) = Reporter::channel();
     let mut options = Options::detect(context.json());
     options.targets = containers.iter().map(shown_name).collect();
-    // When nobody reads the output any more, nobody is there to keep it up for.
-    let unread = CancellationToken::new();
-    let shown = tokio::spawn({
-        let unread = unread.clone();
-        async move {
-            let _unread = unread.drop_guard();
-            show(reports, options).await
-        }
-    });
+    let (shown, unread) = show_beside(reports, options);
     let followers = Followers::new(project.engine.clone(), reporter.clone());
     for container in containers.iter().filter(|container| !is_one_off(container)) {
         followers.skip(&container.id, Position::at(now), Start::Beginning);
