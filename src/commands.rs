@@ -44,6 +44,12 @@ pub fn main() -> ExitCode {
     if std::env::var_os(WATCHDOG).is_some() {
         return watchdog::main();
     }
+    command_line()
+}
+
+/// Apart from [`main`], whose place on the stack the watchdog has for good.
+#[inline(never)]
+fn command_line() -> ExitCode {
     let code = match Cli::try_parse() {
         Ok(cli) => run(cli).unwrap_or_else(|error| {
             let _ = writeln!(stderr(), "{}", style::error(&error, Paint::stderr()).trim_end());
@@ -80,7 +86,13 @@ fn run(cli: Cli) -> Result<u8> {
         let request = context.request(&WatchArgs::default());
         return config::run(command, &request, context.format(), &mut stdout().lock());
     }
-    in_runtime(dispatch(&context, command))
+    wait(&context, command)
+}
+
+/// Apart from [`run`]: it takes room on the stack for whatever any command needs, and not all come by here.
+#[inline(never)]
+fn wait(context: &Context, command: Command) -> Result<u8> {
+    in_runtime(dispatch(context, command))
 }
 
 /// Runs what waits.
