@@ -20,7 +20,8 @@
 //!   save by rename replaces the file; their content is compared, so that a touch is no change.
 //! - **A save is finished** when the file is closed after writing or renamed into place. A file that is still being
 //!   written, or is gone, counts only after `settle::SETTLE` (50 ms): editors delete and write again. So even with a
-//!   delay of 0 one save is one reload.
+//!   delay of 0 one save is one reload. The configuration's own files count together, once all of them have been quiet
+//!   for 100 ms: one that was emptied and is not filled yet would be read as a project without targets.
 //! - **Nothing is bounded by dropping.** Both boxes hold each path once; past 100,000 paths they become one rescan.
 //!
 //! Known weakness: notify looks through all its watches for each watched folder that is removed, so the removal of

@@ -129,7 +129,9 @@ impl Worker {
     }
 
     fn hold(&mut self, now: Instant, path: PathBuf, entry: Entry, finished: bool) {
-        if self.tree.is_ignore_file(&path) || self.tree.wants(&path, entry) {
+        if self.tree.inputs.contains(&path) {
+            self.settling.add_input(now, path, entry);
+        } else if self.tree.is_ignore_file(&path) || self.tree.wants(&path, entry) {
             self.settling.add(now, path, entry, finished);
         }
     }
@@ -239,5 +241,24 @@ mod tests {
         worker.hold_lost();
         let later = Instant::now() + super::super::settle::SETTLE;
         assert_eq!(worker.settling.take(later), [(root, Entry::Folder)]);
+    }
+
+    /// It may have been emptied only to be filled: who reads it at once finds a project without targets.
+    #[test]
+    fn a_finished_save_of_an_input_waits_for_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("mcpmon.toml");
+        fs::write(&config, "version = 1").unwrap();
+        let mut worker = Worker::new(Arc::default(), Arc::default(), Tree::new(Box::new(notify::NullWatcher)));
+        let rules = Arc::new(Rules::new(&samples::settings(folder.path(), |_, _| {}), None));
+        let (reply, _) = oneshot::channel();
+        let set = Command::Set { rules, inputs: [config.clone()].into(), reply };
+        assert!(worker.take_in(Batch { commands: vec![set], ..Batch::default() }, &mut Changes::default()));
+
+        let before = Instant::now();
+        let touched = [(config, Touch { structural: false, finished: true })].into();
+        assert!(worker.take_in(Batch { touched, ..Batch::default() }, &mut Changes::default()));
+        let due = worker.settling.next_deadline().expect("it is held");
+        assert!(due > before + super::super::settle::SETTLE, "it counts at once");
     }
 }
