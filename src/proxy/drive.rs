@@ -19,7 +19,9 @@
 //!
 //! # Bounds
 //!
-//! The client is not read while it or a server has 1 MiB waiting, and the servers are not while the client has. What
+//! The client is not read while it or a server has 1 MiB waiting (nor is its end seen: one that is only slow gets all of
+//! its answers), and the servers are not while the client has. Only one that was told to stop is, and what it says then is
+//! let go, because an engine does not end a container whose output nobody takes. What
 //! is held for lack of a server is the session's business, and bounded there. So memory is bounded by the largest frame.
 
 mod awake;

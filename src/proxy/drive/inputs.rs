@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{Drive, FULL, News};
 use crate::proxy::{
-    frame::{LONGEST, Line},
+    frame::{LONGEST, Line, Lines},
     server::{Failed, Launcher},
     session::{Input, ServerId},
 };
@@ -115,10 +115,20 @@ impl<L: Launcher> Drive<L> {
 
     fn read_from_server(&mut self, server: ServerId, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut read = false;
-        while self.to_client.len() < FULL && !self.errors.is_full(now) {
+        while !self.errors.is_full(now) {
+            let full = self.to_client.len() >= FULL;
             let Some(remote) = self.servers.get_mut(&server) else { break };
+            // An engine does not end a container whose output nobody takes.
+            if full && !remote.stopping {
+                break;
+            }
             match remote.poll_output(cx) {
                 Poll::Pending => break,
+                Poll::Ready(Some(chunk)) if !chunk.stderr && (full || remote.unheard) => {
+                    // Nobody waits for it any more, or gets an error instead. What follows is no whole line.
+                    remote.unheard = true;
+                    remote.lines = Lines::default();
+                }
                 Poll::Ready(Some(chunk)) if chunk.stderr => {
                     remote.words.push(&chunk.bytes);
                     // A copy: what waits to be read must not hold more memory than it is long.

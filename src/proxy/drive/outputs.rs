@@ -85,7 +85,7 @@ impl<L: Launcher> Drive<L> {
             }
             Output::Stop { server, keep } => {
                 if let Some(remote) = self.servers.get_mut(&server) {
-                    remote.close = true;
+                    (remote.close, remote.stopping) = (true, true);
                 }
                 self.order(server, Order::Stop { keep });
             }

@@ -31,6 +31,10 @@ pub(super) struct Remote {
     pub(super) lines: Lines,
     /// What it printed for people.
     pub(super) words: LastWords,
+    /// It was told to stop.
+    pub(super) stopping: bool,
+    /// What it prints on stdout is let go.
+    pub(super) unheard: bool,
     orders: mpsc::UnboundedSender<Order>,
     input: Option<Pin<Box<dyn AsyncWrite + Send>>>,
     output: Option<Printed>,
@@ -47,6 +51,8 @@ impl Remote {
             close: false,
             lines: Lines::default(),
             words: LastWords::default(),
+            stopping: false,
+            unheard: false,
             orders,
             input: None,
             output: None,
