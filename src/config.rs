@@ -39,7 +39,7 @@ pub mod unset;
 pub mod value;
 
 pub use command_line::Override;
-pub use load::{Failure, Loaded, Request, examine, load};
+pub use load::{Loaded, Request, load};
 
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,11 @@ use serde_json::json;
 use crate::{
     cli::{ConfigCommand, Format},
     config::{
-        Failure, Loaded, Request,
-        diagnostics::Located,
+        Loaded, Request,
         discover::{FILE_NAME, discover},
-        examine, file, load,
+        file, load,
     },
-    error::{Error, Result},
+    error::{Error, Located, Result},
 };
 
 /// Runs one of them; `out` gets what was asked for. Gives the exit code.
@@ -58,19 +57,17 @@ fn check(request: &Request) -> Result<String> {
 
 /// The same for programs, faults included: `errors` is empty where there is none. With the exit code.
 fn check_for_programs(request: &Request) -> (serde_json::Value, u8) {
-    match examine(request) {
+    match load(request) {
         Ok(Loaded { settings, .. }) => {
             let (file, count) = (settings.project.config_file.display().to_string(), settings.project.targets.len());
             let answer = json!({ "file": file, "targets": count, "errors": [], "warnings": settings.warnings });
             (answer, 0)
         }
-        Err(failure) => {
-            let Failure { error, mut faults, warnings } = *failure;
-            let code = error.kind.exit_code();
+        Err(Error { kind, message, hint, mut faults, warnings, .. }) => {
             if faults.is_empty() {
-                faults.push(Located { message: error.message, help: error.hint, ..Located::default() });
+                faults.push(Located { message, help: hint, ..Located::default() });
             }
-            (json!({ "errors": faults, "warnings": warnings }), code)
+            (json!({ "errors": faults, "warnings": warnings }), kind.exit_code())
         }
     }
 }

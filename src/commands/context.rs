@@ -12,7 +12,7 @@ use crate::{
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
     model::{Owner, Settings},
-    output::{History, history::Subject, log, style::Paint},
+    output::{Event, History, history::Subject, lines::json, log, style::Paint},
     session::{
         guard::{self, Begun},
         mark, state_folder,
@@ -133,9 +133,18 @@ impl Context {
         let (settings, errors) = self.composer(&settings).try_expand(settings).await;
         for error in errors {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "{} {}{hint}", Paint::stderr().warn("warning:"), error.message);
+            self.warn(format!("{}{hint}", error.message));
         }
         Ok(settings)
+    }
+
+    /// Says something that is no error: beside what is shown, not in it.
+    pub fn warn(&self, message: String) {
+        let text = match self.format() {
+            Format::Json => json(&Event::Warning { message }),
+            Format::Text => format!("{} {message}", Paint::stderr().warn("warning:")),
+        };
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Whoever takes the compose targets of these settings apart.

@@ -53,13 +53,13 @@ impl Project {
     }
 
     fn read(&self) -> Layered {
-        layered(&self.request).unwrap_or_else(|failure| panic!("{}", failure.error))
+        layered(&self.request).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// The value of a key as JSON.
     fn get(&self, key: &str) -> String {
         let layered = self.read();
-        let errors = report(&layered.merged.layers, layered.findings.clone(), false);
+        let errors = report(&layered.merged.layers, layered.findings.clone(), Vec::new(), false);
         assert!(layered.findings.is_empty(), "{errors}");
         json(&layered, key)
     }
@@ -67,10 +67,10 @@ impl Project {
     /// What a person reads.
     fn errors(&self) -> String {
         let text = match layered(&self.request) {
-            Err(failure) => failure.error.message,
+            Err(error) => error.message,
             Ok(layered) => {
                 assert!(!layered.findings.is_empty(), "there is no error");
-                report(&layered.merged.layers, layered.findings, false).message
+                report(&layered.merged.layers, layered.findings, layered.context.warnings, false).message
             }
         };
         text.replace(self.folder.path().to_str().unwrap(), "FOLDER")
@@ -762,7 +762,7 @@ proptest::proptest! {
         let project = Project::new(&text).variables(&[(&name, &value), ("MCPMON_WATCH", &value), ("MCPMON_DOCKER_LABELS", &value)]).set(&[&set]);
         let _ = load(&project.request);
         if let Ok(layered) = layered(&project.request) {
-            let _ = report(&layered.merged.layers, layered.findings, true);
+            let _ = report(&layered.merged.layers, layered.findings, Vec::new(), true);
         }
     }
 }
