@@ -306,7 +306,8 @@ impl Sources<'_> {
     /// The environment's layers, and what is said about unknown variables.
     fn environment(&mut self) {
         let read = read_environment(self.schema, &self.request.environment, &self.layers);
-        for (mut layer, faults) in read.layers {
+        for (mut layer, mut faults) in read.layers {
+            faults.extend(check(self.schema, &mut layer.root, false));
             normalise(self.schema, &mut layer.root, &|_| None);
             self.push(layer, faults);
         }

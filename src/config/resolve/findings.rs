@@ -70,9 +70,8 @@ impl<'a> Findings<'a> {
     }
 
     pub(super) fn number(&mut self, at: &KeyPath, key: &str, value: Option<&Number>) -> Option<f64> {
-        let text = value?.to_string();
-        let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-        self.noted(at.key(key), number.ok_or_else(|| Invalid::new(format!("{text:?} is not a number"))))
+        let number = value::number::parse(&value?.to_string());
+        self.noted(at.key(key), number)
     }
 
     pub(super) fn size(&mut self, at: &KeyPath, key: &str, value: Option<&Size>) -> Option<u64> {

@@ -23,6 +23,46 @@ fn a_flag_that_is_no_key_hides_nothing() {
 }
 
 #[test]
+fn what_a_higher_layer_hides_is_judged_all_the_same() {
+    let text = "watch.delay = 'abc'\n[targets.api]\nimage = 'a'\nmem_limit = '2q'\ncpus = 'two'\nshm_size = -1\n\
+                [profile.slow]\nwatch.delay = '5'\n";
+    let project = Project::new(text).variables(&[("MCPMON_DELAY", "1s"), ("MCPMON_TIMEOUT", "soon")]).set(&[
+        "mcp.startup_timeout=1s",
+        "targets.api.mem_limit=1m",
+        "targets.api.cpus=2",
+        "targets.api.shm_size=64m",
+    ]);
+    let told = [
+        "unknown unit \"abc\" in the duration \"abc\"",
+        "\"2q\" is not a size",
+        "\"two\" is not a number",
+        "a size can't be negative: \"-1\"",
+        "the duration \"5\" has no unit",
+        "unknown unit \"soon\" in the duration \"soon\"",
+    ];
+    assert_eq!(messages(&project), told);
+    // What `${…}` becomes counts only where it is used.
+    let project = Project::new("watch.delay = '${DELAY:?}'\n[targets.api]\nimage = 'a'\n");
+    assert_eq!(project.variables(&[("MCPMON_DELAY", "1s")]).get("watch.delay"), "\"1s\"");
+}
+
+#[test]
+fn an_unknown_variable_is_told_beside_the_errors() {
+    let project =
+        Project::new("watch.delay = 'abc'\n[targets.api]\nimage = 'a'\n").variables(&[("MCPMON_DELEY", "1s")]);
+    let warning = "MCPMON_DELEY: unknown variable; did you mean MCPMON_DELAY?";
+    let shown = project.load_errors();
+    assert!(
+        shown.contains(&format!("\nwarning: {warning}\n")) && shown.ends_with("\n1 error in the configuration"),
+        "{shown}"
+    );
+    assert_eq!(load(&project.request).unwrap_err().warnings, [warning]);
+    // Also where a file is no TOML.
+    let project = Project::new("name = \n").variables(&[("MCPMON_DELEY", "1s")]);
+    assert!(project.load_errors().contains(warning));
+}
+
+#[test]
 fn the_good_lines_of_a_dotenv_file_count() {
     let project = Project::new("[targets.api]\nimage = '${IMAGE:?set it}'\n").file("project/.env", "IMAGE=a\n1 2=\n");
     assert_eq!(messages(&project), ["' ' can't be part of a variable's name"]);
