@@ -10,7 +10,7 @@ use super::{
     layer::{Layer, Source},
     problem::KeyPath,
 };
-use crate::error::{Error, Located};
+use crate::error::{Error, Kind, Located};
 
 /// A fault and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,9 @@ fn locate(layers: &[Layer], finding: &Finding) -> Located {
     }
 }
 
-/// All findings as one error, in their order, with a closing count (exit 78). The text is complete: each finding begins with
-/// `error:`, each warning with `warning:`.
+/// All findings as one error, in their order, with a closing count: of the command line (exit 64) where nothing but flags
+/// is wrong, else of the configuration (exit 78). The text is complete: each finding begins with `error:`, each warning
+/// with `warning:`.
 pub fn report(layers: &[Layer], mut findings: Vec<Finding>, warnings: Vec<String>, colour: bool) -> Error {
     in_order(&mut findings);
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
@@ -72,12 +73,18 @@ pub fn report(layers: &[Layer], mut findings: Vec<Finding>, warnings: Vec<String
         let title = Level::WARNING.primary_title(warning.as_str());
         renderer.render(&[title.elements(None::<annotate_snippets::Message<'_>>)])
     }));
+    let typed = findings.iter().all(|finding| {
+        let layer = finding.layer.and_then(|index| layers.get(index));
+        layer.is_some_and(|layer| matches!(layer.source, Source::Set | Source::Flag { .. }))
+    });
+    let (kind, place) =
+        if typed { (Kind::Usage, "on the command line") } else { (Kind::Config, "in the configuration") };
     texts.push(match findings.len() {
-        1 => "1 error in the configuration".to_owned(),
-        count => format!("{count} errors in the configuration"),
+        1 => format!("1 error {place}"),
+        count => format!("{count} errors {place}"),
     });
     let faults = findings.iter().map(|finding| locate(layers, finding)).collect();
-    Error { faults, warnings, ..Error::config(texts.join("\n\n")) }
+    Error { faults, warnings, ..Error::new(kind, texts.join("\n\n")) }
 }
 
 fn render(renderer: &Renderer, layers: &[Layer], finding: &Finding) -> String {

@@ -63,6 +63,24 @@ fn an_unknown_variable_is_told_beside_the_errors() {
 }
 
 #[test]
+fn flags_alone_are_the_command_lines_fault() {
+    let delay = |value: &str| Override {
+        flag: "--delay".into(),
+        key: vec!["watch".into(), "delay".into()],
+        values: vec![value.into()],
+    };
+    let mut project = Project::new(API).set(&["nonsense=1"]).profiles(&["cj"]);
+    project.request.overrides = vec![delay("abc")];
+    let error = load(&project.request).unwrap_err();
+    assert_eq!((error.kind.exit_code(), error.faults.len()), (64, 3), "{error}");
+    assert!(error.message.ends_with("\n3 errors on the command line"), "{error}");
+    let mut project = Project::new("dealy = '1s'").variables(&[("MCPMON_DELAY", "1s")]);
+    project.request.overrides = vec![delay("abc")];
+    let error = load(&project.request).unwrap_err();
+    assert_eq!((error.kind.exit_code(), error.faults.len()), (78, 2), "{error}");
+}
+
+#[test]
 fn the_good_lines_of_a_dotenv_file_count() {
     let project = Project::new("[targets.api]\nimage = '${IMAGE:?set it}'\n").file("project/.env", "IMAGE=a\n1 2=\n");
     assert_eq!(messages(&project), ["' ' can't be part of a variable's name"]);
