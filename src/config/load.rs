@@ -145,6 +145,11 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
         _ => found(request, &discovered)?.path.clone(),
     };
     let folder = project.parent().unwrap_or(&request.folder).to_owned();
+    if discovered.project().is_some() && folder.to_str().is_none() {
+        // The engine's words are UTF-8: it would be handed another folder.
+        return Err(Error::config(format!("the project's folder {folder:?} has a name that is not UTF-8"))
+            .hint("rename it: engines take no other names"));
+    }
     let schema = Schema::of_file();
     let sources = sources::read(request, schema, &discovered.candidates, &folder);
     let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;

@@ -272,6 +272,10 @@ pub(super) fn absolute(text: &str, folder: &Path, home: Option<&Path>) -> Result
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let home =
                 home.ok_or_else(|| Invalid::new(format!("{text:?}: the home folder is not known")).help("set HOME"))?;
+            if home.to_str().is_none() {
+                return Err(Invalid::new(format!("the home folder {home:?} has a name that is not UTF-8"))
+                    .help("engines take no other names: write a path without ~"));
+            }
             home.join(rest.trim_start_matches('/'))
         }
         _ => folder.join(text),

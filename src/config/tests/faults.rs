@@ -130,6 +130,29 @@ fn a_folder_is_no_file() {
 }
 
 #[test]
+fn a_folder_that_is_not_utf_8_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let mut project = Project::new(API);
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    let from = project.folder.path().join("project");
+    project.request.folder = project.folder.path().join(odd);
+    fs::rename(from, &project.request.folder).unwrap();
+    let error = load(&project.request).unwrap_err();
+    let told = error.message.replace(project.folder.path().to_str().unwrap(), "FOLDER");
+    assert_eq!(told, "the project's folder \"FOLDER/caf\\xE9\" has a name that is not UTF-8");
+    assert_eq!((error.kind.exit_code(), error.hint.is_some()), (78, true));
+    // A line that brings its own target needs no project.
+    project.request.without_project = true;
+    assert!(load(&project.request).is_ok());
+
+    let mut project = Project::new("[targets.api]\nimage = 'a'\nvolumes = ['~/data:/data']\n");
+    project.request.home = Some(project.folder.path().join(odd));
+    let told = ["the home folder \"FOLDER/caf\\xE9\" has a name that is not UTF-8"];
+    assert_eq!(messages(&project), told);
+}
+
+#[test]
 fn what_stands_in_a_files_place_is_not_passed_over() {
     let put = |path: &str, link: bool| {
         let mut project = Project::new(API).file("project/sub/x", "").file("home/.config/mcpmon/x", "");
