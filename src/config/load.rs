@@ -147,7 +147,7 @@ pub(super) fn layered(request: &Request) -> Result<Layered> {
     let folder = project.parent().unwrap_or(&request.folder).to_owned();
     if discovered.project().is_some() && folder.to_str().is_none() {
         // The engine's words are UTF-8: it would be handed another folder.
-        return Err(Error::config(format!("the project's folder {folder:?} has a name that is not UTF-8"))
+        return Err(Error::config(format!("the project's folder {} has a name that is not UTF-8", folder.display()))
             .hint("rename it: engines take no other names"));
     }
     let schema = Schema::of_file();

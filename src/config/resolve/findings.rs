@@ -273,7 +273,7 @@ pub(super) fn absolute(text: &str, folder: &Path, home: Option<&Path>) -> Result
             let home =
                 home.ok_or_else(|| Invalid::new(format!("{text:?}: the home folder is not known")).help("set HOME"))?;
             if home.to_str().is_none() {
-                return Err(Invalid::new(format!("the home folder {home:?} has a name that is not UTF-8"))
+                return Err(Invalid::new(format!("the home folder {} has a name that is not UTF-8", home.display()))
                     .help("engines take no other names: write a path without ~"));
             }
             home.join(rest.trim_start_matches('/'))

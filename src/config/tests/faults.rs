@@ -140,7 +140,7 @@ fn a_folder_that_is_not_utf_8_is_refused() {
     fs::rename(from, &project.request.folder).unwrap();
     let error = load(&project.request).unwrap_err();
     let told = error.message.replace(project.folder.path().to_str().unwrap(), "FOLDER");
-    assert_eq!(told, "the project's folder \"FOLDER/caf\\xE9\" has a name that is not UTF-8");
+    assert_eq!(told, "the project's folder FOLDER/caf\u{fffd} has a name that is not UTF-8");
     assert_eq!((error.kind.exit_code(), error.hint.is_some()), (78, true));
     // A line that brings its own target needs no project.
     project.request.without_project = true;
@@ -148,7 +148,7 @@ fn a_folder_that_is_not_utf_8_is_refused() {
 
     let mut project = Project::new("[targets.api]\nimage = 'a'\nvolumes = ['~/data:/data']\n");
     project.request.home = Some(project.folder.path().join(odd));
-    let told = ["the home folder \"FOLDER/caf\\xE9\" has a name that is not UTF-8"];
+    let told = ["the home folder FOLDER/caf\u{fffd} has a name that is not UTF-8"];
     assert_eq!(messages(&project), told);
 }
 
