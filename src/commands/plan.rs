@@ -10,8 +10,8 @@ use crate::{
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
     reconcile::{
-        needs::missing_sources,
         observe::{leave_out_spares, leave_out_stdio, observe, owners},
+        remarks::remarks,
     },
     session,
 };
@@ -27,7 +27,7 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     }
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
-    for message in missing_sources(&settings.project, &engine.info(), scope.as_ref()) {
+    for message in remarks(&settings.project, &engine.info(), scope.as_ref()) {
         context.warn(message);
     }
     let mut observed = observe(&engine, &settings.project, true).await?;
