@@ -201,6 +201,7 @@ impl Run<'_> {
         Options {
             tag: session.simple().to_string()[..8].to_owned(),
             stop_first: order == UpdateOrder::StopFirst,
+            comes_back: !matches!(self.target.kind, TargetKind::Process(_)),
             error_on_reload: mcp.on_reload == OnReload::Error,
             buffer: usize::try_from(mcp.buffer).unwrap_or(usize::MAX),
             startup_timeout: mcp.startup_timeout,
