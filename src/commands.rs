@@ -108,10 +108,6 @@ fn run(cli: Cli) -> Result<u8> {
         return docker::run(cli.global, words);
     }
     let context = Context::new(cli.global)?;
-    if let Command::Config(command) = &command {
-        let request = context.request(&WatchArgs::default());
-        return config::run(command, &request, context.format(), &mut stdout().lock());
-    }
     in_runtime(dispatch(&context, command))
 }
 
@@ -157,7 +153,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Events(args) => events::events(context, &args, &mut stdout()).await.map(done),
         Command::Config(command) => {
             let request = context.request(&WatchArgs::default());
-            config::run(&command, &request, context.format(), &mut stdout())
+            config::run(&command, &request, context.format(), &mut stdout()).await
         }
         Command::External(words) => command::run(context, &words).await,
     }
