@@ -9,7 +9,6 @@ use super::{
     node::{Data, Node},
     problem::{KeyPath, Segment},
     shape::{Schema, Shape, Table},
-    value::{Invalid, duration, number, size},
 };
 
 /// Something wrong in one layer.
@@ -67,14 +66,6 @@ impl Check<'_> {
             (Shape::Table(table), Data::Table(entries)) => self.table(table, entries),
             (Shape::List(item), Data::List { items, .. }) => self.list(item, items),
             (Shape::String { .. }, Data::String(text)) => return self.choice(&variants, text, node.span.clone()),
-            (Shape::Duration | Shape::Size | Shape::Number, data) if variants.len() == 1 => {
-                let wrong = single(shape, data);
-                let usable = wrong.is_none();
-                if let Some(Invalid { message, help }) = wrong {
-                    self.fault(node.span.clone(), message, help);
-                }
-                return usable;
-            }
             _ => {}
         }
         true
@@ -148,21 +139,6 @@ impl Check<'_> {
 
     fn fault(&mut self, span: Range<usize>, message: String, help: Option<String>) {
         self.faults.push(Fault { path: self.path.clone(), span, message, help });
-    }
-}
-
-/// What is wrong with a value whose text must say something. It is said here, where a higher layer can't hide it.
-fn single(shape: &Shape, data: &Data) -> Option<Invalid> {
-    let text = match data {
-        Data::String(text) => text.clone(),
-        Data::Integer(number) => number.to_string(),
-        _ => return None,
-    };
-    match shape {
-        Shape::Duration => duration::parse(&text).err(),
-        Shape::Size => size::parse(&text).err(),
-        Shape::Number => number::parse(&text).err(),
-        _ => None,
     }
 }
 

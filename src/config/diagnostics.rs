@@ -1,7 +1,7 @@
 //! Faults as a person reads them: the file, line and column, the line itself with a caret, and what to do; for variables
 //! and flags their name and value. It decides nothing.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -40,7 +40,10 @@ fn in_order(findings: &mut Vec<Finding>) {
         let key = |finding: &Finding| (finding.layer.unwrap_or(usize::MAX), finding.span.start);
         key(a).cmp(&key(b))
     });
-    findings.dedup();
+    // What a layer has wrong is found again in what the layers add up to.
+    let mut seen = BTreeSet::new();
+    findings
+        .retain(|Finding { layer, span, message, .. }| seen.insert((*layer, span.start, span.end, message.clone())));
 }
 
 /// A finding's place in words and numbers.

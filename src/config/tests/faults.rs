@@ -28,7 +28,7 @@ fn what_a_higher_layer_hides_is_judged_all_the_same() {
                 [profile.slow]\nwatch.delay = '5'\n";
     let project = Project::new(text).variables(&[("MCPMON_DELAY", "1s"), ("MCPMON_TIMEOUT", "soon")]).set(&[
         "mcp.startup_timeout=1s",
-        "targets.api.mem_limit=1m",
+        "targets.api.mem_limit=64m",
         "targets.api.cpus=2",
         "targets.api.shm_size=64m",
     ]);
@@ -41,6 +41,18 @@ fn what_a_higher_layer_hides_is_judged_all_the_same() {
         "unknown unit \"soon\" in the duration \"soon\"",
     ];
     assert_eq!(messages(&project), told);
+    let text = "[targets.api]\nimage = 'a'\nports = ['1:99999', '2:2']\nvolumes = ['a:b']\nrestart = 'sometimes'\n\
+                [profile.p.targets.api]\nports = ['x']\n";
+    let better = "targets.api.ports = ['1:1']\ntargets.api.volumes = []\ntargets.api.restart = 'no'\n";
+    let project = || Project::new(text).file("project/mcpmon.local.toml", better);
+    let told = messages(&project());
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told[0], "port 99999 is above 65535");
+    // Each once, hidden or not; and what is right stays where it is.
+    assert_eq!(messages(&Project::new(text)), told);
+    let faults = load(&project().request).unwrap_err().faults;
+    let keys: Vec<_> = faults.into_iter().filter_map(|fault| fault.key).collect();
+    assert_eq!(keys, ["targets.api.ports[0]", "targets.api.volumes[0]", "targets.api.restart", "targets.api.ports[0]"]);
     // What `${…}` becomes counts only where it is used.
     let project = Project::new("watch.delay = '${DELAY:?}'\n[targets.api]\nimage = 'a'\n");
     assert_eq!(project.variables(&[("MCPMON_DELAY", "1s")]).get("watch.delay"), "\"1s\"");
