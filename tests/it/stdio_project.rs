@@ -216,7 +216,7 @@ fn what_can_not_be_run_is_refused_before_anything_begins() {
         (&["run", "apy"], 64, "did you mean api?"),
         (&["run", "web"], 64, "is a compose target"),
         (&["run"], 64, "<TARGET>"),
-        (&["run", "api", "--set", "targets.api.imge=x"], 78, "targets.api.image`?"),
+        (&["run", "api", "--set", "targets.api.imge=x"], 64, "targets.api.image`?"),
     ];
     for (arguments, code, part) in cases {
         let ran = project.run(arguments);
