@@ -306,7 +306,7 @@ pub enum ConfigCommand {
         #[arg(value_name = "KEY")]
         key: String,
     },
-    /// Report every error; 0 when there is none
+    /// Report every error, of compose files too; 0 when there is none
     Check,
     /// Print the JSON schema of mcpmon.toml
     Schema,

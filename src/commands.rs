@@ -19,6 +19,7 @@ pub mod up;
 pub mod watchdog;
 
 use std::{
+    ffi::OsString,
     io::{Write, stderr, stdout},
     process::ExitCode,
 };
@@ -27,11 +28,13 @@ use clap::{CommandFactory, Parser, error::ErrorKind};
 
 use self::context::Context;
 use crate::{
-    cli::{Cli, Command, WatchArgs},
+    cli::{Cli, Command, Format, WatchArgs},
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::{Project, TargetKind},
     output::{
+        lines::json,
+        refusal,
         show::Options,
         style::{self, Paint},
     },
@@ -51,19 +54,48 @@ pub fn main() -> ExitCode {
 #[inline(never)]
 fn command_line() -> ExitCode {
     let code = match Cli::try_parse() {
-        Ok(cli) => run(cli).unwrap_or_else(|error| {
-            let _ = writeln!(stderr(), "{}", style::error(&error, Paint::stderr()).trim_end());
-            error.kind.exit_code()
-        }),
-        Err(error) => {
-            let _ = error.print();
-            match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
-                _ => Kind::Usage.exit_code(),
-            }
+        Ok(cli) => {
+            let format = cli.global.format.unwrap_or_default();
+            run(cli).unwrap_or_else(|error| refused(&error, format))
         }
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                0
+            }
+            _ if wants_json(std::env::args_os()) => refused(&misuse(&error.to_string()), Format::Json),
+            _ => {
+                let _ = error.print();
+                Kind::Usage.exit_code()
+            }
+        },
     };
     ExitCode::from(code)
+}
+
+/// Says on stderr why it came to nothing; gives the exit code.
+fn refused(error: &Error, format: Format) -> u8 {
+    let text = match format {
+        Format::Json => refusal::events(error).iter().map(json).collect::<Vec<_>>().join("\n"),
+        Format::Text => style::error(error, Paint::stderr()),
+    };
+    let _ = writeln!(stderr(), "{}", text.trim_end());
+    error.kind.exit_code()
+}
+
+/// `--format json` on a command line that can't be read.
+fn wants_json(words: impl Iterator<Item = OsString>) -> bool {
+    let words: Vec<OsString> = words.collect();
+    words.iter().any(|word| word == "--format=json")
+        || words.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+}
+
+/// What clap says of a command line: its first paragraph is what is wrong, the others are what to do.
+fn misuse(said: &str) -> Error {
+    let mut paragraphs = said.split("\n\n").map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let first = paragraphs.next().unwrap_or_default();
+    let hints: Vec<String> = paragraphs.filter(|text| !text.is_empty()).collect();
+    Error::usage(first.strip_prefix("error: ").unwrap_or(&first)).hint(hints.join("; "))
 }
 
 fn run(cli: Cli) -> Result<u8> {
@@ -82,10 +114,6 @@ fn run(cli: Cli) -> Result<u8> {
         return docker::run(cli.global, words);
     }
     let context = Context::new(cli.global)?;
-    if let Command::Config(command) = &command {
-        let request = context.request(&WatchArgs::default());
-        return config::run(command, &request, context.format(), &mut stdout().lock());
-    }
     wait(&context, command)
 }
 
@@ -137,7 +165,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Events(args) => events::events(context, &args, &mut stdout()).await.map(done),
         Command::Config(command) => {
             let request = context.request(&WatchArgs::default());
-            config::run(&command, &request, context.format(), &mut stdout())
+            config::run(&command, &request, context.format(), &mut stdout()).await
         }
         Command::External(words) => command::run(context, &words).await,
     }
@@ -176,6 +204,16 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
+
+    #[test]
+    fn what_clap_says_is_one_error_for_programs() {
+        let line = ["mcpmon", "up", "--nope", "--format", "json"];
+        assert!(wants_json(line.into_iter().map(OsString::from)));
+        let error = misuse(&Cli::try_parse_from(line).unwrap_err().to_string());
+        assert_eq!((error.kind, error.message.as_str()), (Kind::Usage, "unexpected argument '--nope' found"));
+        let hint = error.hint.unwrap_or_default();
+        assert!(hint.contains("Usage: mcpmon up") && !hint.contains('\n'), "{hint}");
+    }
 
     #[test]
     fn from_the_first_other_word_on_nothing_is_mcpmons_flag() {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! discover -> document (TOML) --\
-//!             environment        > check, normalise -> merge (figment) -> fill (${…}) -> File -> resolve -> Settings
+//!             environment        > check, normalise, form -> merge (figment) -> fill (${…}) -> File -> resolve -> Settings
 //!             command_line -----/                        |
 //!                                                        v
 //!                                    diagnostics: every fault, with the place that somebody wrote
@@ -20,6 +20,7 @@ pub mod dotenv;
 pub mod environment;
 pub mod file;
 pub mod fill;
+pub mod form;
 pub mod interpolate;
 pub mod layer;
 mod load;
@@ -39,7 +40,7 @@ pub mod unset;
 pub mod value;
 
 pub use command_line::Override;
-pub use load::{Failure, Loaded, Request, examine, load};
+pub use load::{Loaded, Request, load};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// What kind of failure it was; decides the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -48,6 +50,29 @@ pub struct Error {
     pub hint: Option<String>,
     /// What it came from.
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    /// For programs, where the message tells of several things: each for itself.
+    pub faults: Vec<Located>,
+    /// What was worth saying besides; a message that has faults tells it too.
+    pub warnings: Vec<String>,
+}
+
+/// One thing that is wrong, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Located {
+    /// The file, as messages show it; none for variables and flags.
+    pub file: Option<String>,
+    /// Line in the file, from 1.
+    pub line: Option<usize>,
+    /// Column in characters, from 1.
+    pub column: Option<usize>,
+    /// What is to be changed: `mcpmon.toml:12:5`, `MCPMON_DELAY`, `--set watch.delay=x`.
+    pub origin: Option<String>,
+    /// The key: `targets.api.ports[0]`.
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
 }
 
 /// Shorthand used all over the crate.
@@ -56,7 +81,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A failure of the given kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, source: None }
+        let (faults, warnings) = (Vec::new(), Vec::new());
+        Self { kind, message: message.into(), hint: None, source: None, faults, warnings }
     }
 
     /// Something was tried and failed.
@@ -86,6 +112,21 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// What it came from, the nearest first, as far as that is not said already: many errors repeat their source.
+    pub fn causes(&self) -> Vec<String> {
+        let (mut said, mut causes) = (self.message.clone(), Vec::new());
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            let words = next.to_string();
+            if !said.contains(&words) {
+                causes.push(words.clone());
+            }
+            said = words;
+            cause = next.source();
+        }
+        causes
     }
 }
 

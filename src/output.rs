@@ -3,7 +3,7 @@
 //! ```text
 //! Reporter -> Reports -> show -> words -> stdout, stderr (live: the lines that move)
 //! container -> lines -> follow -> Reporter
-//! Reporter -> history        Plan -> diff        Error -> style::error
+//! Reporter -> history        Plan -> diff        Error -> style::error, refusal
 //! ```
 
 pub mod diff;
@@ -14,6 +14,7 @@ pub mod lines;
 mod live;
 pub mod log;
 pub mod private;
+pub mod refusal;
 pub mod reporter;
 pub mod show;
 pub mod stamp;

@@ -7,6 +7,7 @@
 //! | [`act`] | one change carried out; [`swap`]: one container in another one's place |
 //! | [`compose`] | services of compose projects, made by `docker compose` |
 //! | [`needs`] | what a container needs and mcpmon does not make |
+//! | [`remarks`] | what is worth saying before anything is made |
 //! | [`ready`] | when a started container can be relied on |
 //! | [`attempts`] | failures in a row, and when to try again (pure) |
 //! | [`sync`] | files copied into a container; [`sync_target`]: and what follows for a run target |
@@ -19,6 +20,7 @@ pub mod compose;
 pub mod needs;
 pub mod observe;
 pub mod ready;
+pub mod remarks;
 pub mod stamp;
 pub mod supervise;
 pub mod swap;

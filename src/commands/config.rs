@@ -6,17 +6,18 @@ use serde_json::json;
 
 use crate::{
     cli::{ConfigCommand, Format},
+    compose::{cli::ComposeCli, settings::Composer},
     config::{
-        Failure, Loaded, Request,
-        diagnostics::Located,
+        Loaded, Request,
         discover::{FILE_NAME, discover},
-        examine, file, load,
+        file, load,
     },
-    error::{Error, Result},
+    error::{Error, Located, Result},
+    model::Settings,
 };
 
 /// Runs one of them; `out` gets what was asked for. Gives the exit code.
-pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut dyn Write) -> Result<u8> {
+pub async fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut dyn Write) -> Result<u8> {
     let json = format == Format::Json;
     let mut code = 0;
     let text = match command {
@@ -29,11 +30,11 @@ pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut
             if json { pretty(&why.to_json()) } else { why.to_string() }
         }
         ConfigCommand::Check if json => {
-            let (answer, exit_code) = check_for_programs(request);
+            let (answer, exit_code) = check_for_programs(request).await;
             code = exit_code;
             pretty(&answer)
         }
-        ConfigCommand::Check => check(request)?,
+        ConfigCommand::Check => check(request).await?,
         ConfigCommand::Schema => pretty(&file::schema()),
         ConfigCommand::Path => path(request, json),
     };
@@ -45,11 +46,18 @@ pub fn run(command: &ConfigCommand, request: &Request, format: Format, out: &mut
     written.map(|()| code)
 }
 
-/// `ok: FILE, N targets`, and the warnings.
-fn check(request: &Request) -> Result<String> {
-    let settings = load(request)?.settings;
-    let file = settings.project.config_file.display().to_string();
+/// The settings with what is worth saying of them, compose's own words too; and how many targets the file has.
+async fn checked(request: &Request) -> Result<(Settings, usize)> {
+    let Loaded { settings, .. } = load(request)?;
     let count = settings.project.targets.len();
+    let compose = ComposeCli::new(&request.environment, &settings.project.folder);
+    Ok((Composer::new(compose).expand(settings).await?, count))
+}
+
+/// `ok: FILE, N targets`, and the warnings.
+async fn check(request: &Request) -> Result<String> {
+    let (settings, count) = checked(request).await?;
+    let file = settings.project.config_file.display().to_string();
     let plural = if count == 1 { "" } else { "s" };
     let mut lines: Vec<String> = settings.warnings.iter().map(|warning| format!("warning: {warning}")).collect();
     lines.push(format!("ok: {file}, {count} target{plural}\n"));
@@ -57,20 +65,18 @@ fn check(request: &Request) -> Result<String> {
 }
 
 /// The same for programs, faults included: `errors` is empty where there is none. With the exit code.
-fn check_for_programs(request: &Request) -> (serde_json::Value, u8) {
-    match examine(request) {
-        Ok(Loaded { settings, .. }) => {
-            let (file, count) = (settings.project.config_file.display().to_string(), settings.project.targets.len());
+async fn check_for_programs(request: &Request) -> (serde_json::Value, u8) {
+    match checked(request).await {
+        Ok((settings, count)) => {
+            let file = settings.project.config_file.display().to_string();
             let answer = json!({ "file": file, "targets": count, "errors": [], "warnings": settings.warnings });
             (answer, 0)
         }
-        Err(failure) => {
-            let Failure { error, mut faults, warnings } = *failure;
-            let code = error.kind.exit_code();
+        Err(Error { kind, message, hint, mut faults, warnings, .. }) => {
             if faults.is_empty() {
-                faults.push(Located { message: error.message, help: error.hint, ..Located::default() });
+                faults.push(Located { message, help: hint, ..Located::default() });
             }
-            (json!({ "errors": faults, "warnings": warnings }), code)
+            (json!({ "errors": faults, "warnings": warnings }), kind.exit_code())
         }
     }
 }
@@ -107,13 +113,15 @@ fn pretty(value: &serde_json::Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn run_in(folder: &std::path::Path, command: &ConfigCommand, format: Format) -> Result<String> {
         let system = folder.join("etc.toml");
         let request = Request { folder: folder.to_owned(), system, ..Request::default() };
         let mut out = Vec::new();
-        run(command, &request, format, &mut out)?;
+        run(command, &request, format, &mut out).now_or_never().expect("it waits for nothing")?;
         Ok(String::from_utf8(out).unwrap().replace(folder.to_str().unwrap(), "FOLDER"))
     }
 
@@ -160,7 +168,8 @@ mod tests {
         request.set = vec!["nonsense=1".to_owned()];
         let check = |request: &Request| {
             let mut out = Vec::new();
-            let code = run(&ConfigCommand::Check, request, Format::Json, &mut out).unwrap();
+            let checked = run(&ConfigCommand::Check, request, Format::Json, &mut out);
+            let code = checked.now_or_never().expect("it waits for nothing").unwrap();
             (code, serde_json::from_slice::<serde_json::Value>(&out).unwrap())
         };
         std::fs::create_dir(folder.path().join(".git")).unwrap();
@@ -184,5 +193,13 @@ mod tests {
         std::fs::write(folder.path().join("mcpmon.toml"), "targets.a.image = 'x'").unwrap();
         let (code, answer) = check(&request);
         assert_eq!((code, &answer["errors"], &answer["targets"]), (0, &json!([]), &json!(1)));
+
+        // Compose files are looked into: where nobody can, that is said.
+        std::fs::write(folder.path().join("mcpmon.toml"), "[targets.web.compose]").unwrap();
+        std::fs::write(folder.path().join("compose.yaml"), "services: {a: {image: x}}").unwrap();
+        let (code, answer) = check(&request);
+        let message = answer["errors"][0]["message"].as_str().unwrap();
+        assert_eq!((code, message), (1, "web: the docker command is not on PATH; compose projects need it"));
+        assert!(answer["errors"][0]["help"].to_string().contains("docs.docker.com"), "{answer}");
     }
 }

@@ -1,6 +1,12 @@
 //! What every command begins with: flags, environment, configuration, engine.
 
-use std::{collections::BTreeMap, io::Write, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 
@@ -8,11 +14,11 @@ use super::detach::SUPERVISOR;
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
     compose::{cli::ComposeCli, settings::Composer},
-    config::{Loaded, Override, Request, load},
+    config::{Loaded, Override, Request, discover::discover, load},
     engine::{cli::DockerCli, docker::Docker},
     error::{Error, Result},
     model::{Owner, Settings},
-    output::{History, history::Subject, log, style::Paint},
+    output::{Event, History, history::Subject, lines::json, log, style::Paint},
     session::{
         guard::{self, Begun},
         mark, state_folder,
@@ -133,9 +139,18 @@ impl Context {
         let (settings, errors) = self.composer(&settings).try_expand(settings).await;
         for error in errors {
             let hint = error.hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
-            let _ = writeln!(std::io::stderr(), "{} {}{hint}", Paint::stderr().warn("warning:"), error.message);
+            self.warn(format!("{}{hint}", error.message));
         }
         Ok(settings)
+    }
+
+    /// Says something that is no error: beside what is shown, not in it.
+    pub fn warn(&self, message: String) {
+        let text = match self.format() {
+            Format::Json => json(&Event::Warning { message }),
+            Format::Text => format!("{} {message}", Paint::stderr().warn("warning:")),
+        };
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Whoever takes the compose targets of these settings apart.
@@ -148,11 +163,19 @@ impl Context {
         ComposeCli::new(&self.environment, &settings.project.folder)
     }
 
-    /// Reads the configuration again, as often as it is asked to.
+    /// Reads the configuration again, as often as it is asked to: the project's same file, whatever lies above or below it.
     pub fn reader(&self, watch: &WatchArgs, settings: &Settings) -> Reader {
-        let (request, composer) = (self.request(watch), Arc::new(self.composer(settings)));
+        let file = settings.project.config_file.clone();
+        let mut request = self.request(watch);
+        if discover(&request).named_by.is_none() {
+            // Looked for from where it was found.
+            request.folder.clone_from(&settings.project.folder);
+        }
+        let composer = Arc::new(self.composer(settings));
         Arc::new(move || {
-            let (loaded, composer) = (load(&request), Arc::clone(&composer));
+            let there = file.symlink_metadata().is_ok();
+            let loaded = if there { load(&request) } else { Err(is_gone(&file)) };
+            let composer = Arc::clone(&composer);
             Box::pin(async move { composer.expand(loaded?.settings).await })
         })
     }
@@ -196,5 +219,47 @@ impl Context {
     /// `--format json`.
     pub fn json(&self) -> bool {
         self.format() == Format::Json
+    }
+}
+
+/// The project's file was there, and is not any more.
+fn is_gone(file: &Path) -> Error {
+    Error::config(format!("{} is gone", file.display())).hint("bring it back, or end the session")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_read_again_is_the_same_file() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("inner");
+        let file = folder.join("mcpmon.toml");
+        fs::create_dir(&folder).unwrap();
+        let write = |text: &str| fs::write(&file, text).unwrap();
+        write("[targets.api]\nimage = 'a'\n");
+        fs::write(outer.path().join("mcpmon.toml"), "name = 'inner'\n[targets.other]\nimage = 'a'\n").unwrap();
+        let context = Context { global: GlobalArgs::default(), environment: BTreeMap::new(), folder: folder.clone() };
+        let watch = WatchArgs::default();
+        let settings = load(&context.request(&watch)).unwrap().settings;
+        let read_again = context.reader(&watch, &settings);
+
+        // Another project's file, further up, is nobody's edit of this one.
+        fs::remove_file(&file).unwrap();
+        let error = read_again().await.unwrap_err();
+        assert_eq!(error.message, format!("{} is gone", file.display()));
+        assert_eq!((error.kind.exit_code(), error.hint.is_some()), (78, true));
+        write("[targets.api]\nimage = 'b'\n");
+        assert_eq!(read_again().await.unwrap().project.config_file, file);
+        // Nor is one that appears nearer.
+        let deeper = folder.join("deeper");
+        fs::create_dir(&deeper).unwrap();
+        let context = Context { folder: deeper.clone(), ..context };
+        let read_again = context.reader(&watch, &load(&context.request(&watch)).unwrap().settings);
+        fs::write(deeper.join("mcpmon.toml"), "[targets.new]\nimage = 'a'\n").unwrap();
+        assert_eq!(read_again().await.unwrap().project.config_file, file);
     }
 }

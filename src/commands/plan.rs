@@ -10,8 +10,8 @@ use crate::{
     output::{diff, show::ignore_closed, style::Paint},
     plan::{Situation, plan, scope},
     reconcile::{
-        needs::missing_sources,
         observe::{leave_out_spares, leave_out_stdio, observe, owners},
+        remarks::remarks,
     },
     session,
 };
@@ -23,13 +23,12 @@ const CHANGES: u8 = 2;
 pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Result<u8> {
     let settings = context.settings(&WatchArgs::default()).await?;
     for message in &settings.warnings {
-        // Beside the plan, not in it: a program reads stdout.
-        let _ = writeln!(std::io::stderr(), "{} {message}", Paint::stderr().warn("warning:"));
+        context.warn(message.clone());
     }
     let scope = scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let engine = context.connect(settings.session.docker_timeout).await?;
-    for message in missing_sources(&settings.project, &engine.info(), scope.as_ref()) {
-        let _ = writeln!(std::io::stderr(), "{} {message}", Paint::stderr().warn("warning:"));
+    for message in remarks(&settings.project, &engine.info(), scope.as_ref()) {
+        context.warn(message);
     }
     let mut observed = observe(&engine, &settings.project, true).await?;
     let known = session::known();

@@ -1,7 +1,10 @@
 //! `mcpmon restart`: stops a target's container and starts it again, and so the services that hang on it
 //! (`depends_on.restart`, its network). Whoever keeps the project goes on keeping it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future::try_join_all;
 
@@ -20,8 +23,12 @@ use crate::{
         event::millis,
         show::{Options, show},
     },
-    reconcile::{needs::gone, stamp},
+    reconcile::{act::turn_at, needs::gone, stamp},
+    session::turn::Turn,
 };
+
+/// How long somebody else may take to start a container.
+const TURN: Duration = Duration::from_secs(30);
 
 /// Restarts the named targets; gives the exit code.
 pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
@@ -116,6 +123,8 @@ async fn again(engine: &Docker, container: &ObservedContainer, cause: &str, repo
     let began = std::time::Instant::now();
     let target = container.labels.target().unwrap_or_default().to_owned();
     reporter.report(Event::ActionStarted { target: target.clone(), action: ActionKind::Restart, cause: cause.into() });
+    // Whoever keeps the project sees it end, and would start it.
+    let _turn = Turn::take(&turn_at(&container.id), TURN).await.ok();
     engine.stop(&container.id, stamp::grace(&container.labels)).await?;
     engine.start(&container.id).await?;
     let duration_ms = millis(began.elapsed());

@@ -5,7 +5,7 @@ mod dependencies;
 pub mod kept;
 pub mod serve;
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ffi::OsString, sync::Arc, time::Duration};
 
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ use crate::{
         server::{container::Containers, process::Processes},
         session::Options,
     },
-    reconcile::{act::Executor, compose::Composing, swap},
+    reconcile::{act::Executor, compose::Composing, remarks::remarks, swap},
     session::{
         self,
         guard::{Begun, Guard},
@@ -111,6 +111,10 @@ impl Run<'_> {
         let executor = Arc::new(executor.with_compose(Composing::new(context.compose_cli(settings))));
         let is_dead = |labels: &Labels| session::known().is_dead(labels);
         let launcher = Arc::new(Containers::new(Arc::clone(&executor), Arc::clone(settings), &target.name, is_dead));
+        let own = BTreeSet::from([target.name.clone()]);
+        for message in remarks(&settings.project, &executor.engine.info(), Some(&own)) {
+            reporter.report(Event::Warning { message });
+        }
         let files = self.files(reporter).await?;
         let edited = Arc::clone(&launcher);
         let outside = |told| {
@@ -197,6 +201,7 @@ impl Run<'_> {
         Options {
             tag: session.simple().to_string()[..8].to_owned(),
             stop_first: order == UpdateOrder::StopFirst,
+            comes_back: !matches!(self.target.kind, TargetKind::Process(_)),
             error_on_reload: mcp.on_reload == OnReload::Error,
             buffer: usize::try_from(mcp.buffer).unwrap_or(usize::MAX),
             startup_timeout: mcp.startup_timeout,

@@ -1,17 +1,16 @@
 //! Faults as a person reads them: the file, line and column, the line itself with a caret, and what to do; for variables
 //! and flags their name and value. It decides nothing.
 
-use std::ops::Range;
+use std::{collections::BTreeSet, ops::Range};
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
-use serde::Serialize;
 
 use super::{
     check::Fault,
     layer::{Layer, Source},
     problem::KeyPath,
 };
-use crate::error::Error;
+use crate::error::{Error, Kind, Located};
 
 /// A fault and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,36 +34,20 @@ impl Finding {
     }
 }
 
-/// A finding for programs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Located {
-    /// The file, as messages show it; none for variables and flags.
-    pub file: Option<String>,
-    /// Line in the file, from 1.
-    pub line: Option<usize>,
-    /// Column in characters, from 1.
-    pub column: Option<usize>,
-    /// What is to be changed: `mcpmon.toml:12:5`, `MCPMON_DELAY`, `--set watch.delay=x`.
-    pub origin: Option<String>,
-    /// The key: `targets.api.ports[0]`.
-    pub key: Option<String>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do.
-    pub help: Option<String>,
-}
-
 /// In the order of the layers and of their text, none twice.
-pub fn in_order(findings: &mut Vec<Finding>) {
+fn in_order(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.layer.unwrap_or(usize::MAX), finding.span.start);
         key(a).cmp(&key(b))
     });
-    findings.dedup();
+    // What a layer has wrong is found again in what the layers add up to.
+    let mut seen = BTreeSet::new();
+    findings
+        .retain(|Finding { layer, span, message, .. }| seen.insert((*layer, span.start, span.end, message.clone())));
 }
 
 /// A finding's place in words and numbers.
-pub fn locate(layers: &[Layer], finding: &Finding) -> Located {
+fn locate(layers: &[Layer], finding: &Finding) -> Located {
     let layer = finding.layer.and_then(|index| layers.get(index));
     let start = finding.span.start;
     let file = layer.and_then(|layer| match &layer.source {
@@ -82,17 +65,29 @@ pub fn locate(layers: &[Layer], finding: &Finding) -> Located {
     }
 }
 
-/// All findings as one error (exit 78), in their order, with a closing count. The text is complete: each finding begins
-/// with `error:`.
-pub fn report(layers: &[Layer], mut findings: Vec<Finding>, colour: bool) -> Error {
+/// All findings as one error, in their order, with a closing count: of the command line (exit 64) where nothing but flags
+/// is wrong, else of the configuration (exit 78). The text is complete: each finding begins with `error:`, each warning
+/// with `warning:`.
+pub fn report(layers: &[Layer], mut findings: Vec<Finding>, warnings: Vec<String>, colour: bool) -> Error {
     in_order(&mut findings);
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut texts: Vec<String> = findings.iter().map(|finding| render(&renderer, layers, finding)).collect();
-    texts.push(match findings.len() {
-        1 => "1 error in the configuration".to_owned(),
-        count => format!("{count} errors in the configuration"),
+    texts.extend(warnings.iter().map(|warning| {
+        let title = Level::WARNING.primary_title(warning.as_str());
+        renderer.render(&[title.elements(None::<annotate_snippets::Message<'_>>)])
+    }));
+    let typed = findings.iter().all(|finding| {
+        let layer = finding.layer.and_then(|index| layers.get(index));
+        layer.is_some_and(|layer| matches!(layer.source, Source::Set | Source::Flag { .. }))
     });
-    Error::config(texts.join("\n\n"))
+    let (kind, place) =
+        if typed { (Kind::Usage, "on the command line") } else { (Kind::Config, "in the configuration") };
+    texts.push(match findings.len() {
+        1 => format!("1 error {place}"),
+        count => format!("{count} errors {place}"),
+    });
+    let faults = findings.iter().map(|finding| locate(layers, finding)).collect();
+    Error { faults, warnings, ..Error::new(kind, texts.join("\n\n")) }
 }
 
 fn render(renderer: &Renderer, layers: &[Layer], finding: &Finding) -> String {

@@ -10,11 +10,11 @@ use figment::value::Value;
 
 use super::{
     Override,
-    diagnostics::{self, Finding, Located, in_order, report},
+    diagnostics::{Finding, report},
     discover::{Candidate, Discovered, FILE_NAME, discover},
     file::File,
     fill::fill,
-    layer::{Layer, Source},
+    layer::Source,
     merge::Merged,
     node::Data,
     problem::{KeyPath, Problem},
@@ -85,38 +85,8 @@ impl Loaded {
     }
 }
 
-/// Why there is no configuration.
-#[derive(Debug)]
-pub struct Failure {
-    /// For people.
-    pub error: Error,
-    /// For programs, the same; empty where there is no file at all.
-    pub faults: Vec<Located>,
-    /// What was worth saying that is no error.
-    pub warnings: Vec<String>,
-}
-
-impl Failure {
-    fn new(layers: &[Layer], mut findings: Vec<Finding>, colour: bool, warnings: Vec<String>) -> Self {
-        in_order(&mut findings);
-        let faults = findings.iter().map(|finding| diagnostics::locate(layers, finding)).collect();
-        Self { error: report(layers, findings, colour), faults, warnings }
-    }
-}
-
-impl From<Error> for Box<Failure> {
-    fn from(error: Error) -> Self {
-        Self::new(Failure { error, faults: Vec::new(), warnings: Vec::new() })
-    }
-}
-
 /// Reads the whole configuration. Errors are of kind `Config` and hold every fault there is, with its place.
 pub fn load(request: &Request) -> Result<Loaded> {
-    examine(request).map_err(|failure| failure.error)
-}
-
-/// Does the same, and gives the faults one by one.
-pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
     let Layered { merged, mut values, mut findings, blocked, context, discovered } = layered(request)?;
     let mut settings = None;
     let problems = match values.deserialize::<File>() {
@@ -150,7 +120,7 @@ pub fn examine(request: &Request) -> Result<Loaded, Box<Failure>> {
                 finding.message = context.secrets.hide(&finding.message);
                 finding.help = finding.help.as_deref().map(|help| context.secrets.hide(help));
             }
-            Err(Failure::new(&merged.layers, findings, request.colour, context.warnings).into())
+            Err(report(&merged.layers, findings, context.warnings, request.colour))
         }
     }
 }
@@ -168,19 +138,24 @@ pub(super) struct Layered {
 }
 
 /// Reads every layer and merges them. An error: there is nothing to merge; other faults are in the result.
-pub(super) fn layered(request: &Request) -> Result<Layered, Box<Failure>> {
+pub(super) fn layered(request: &Request) -> Result<Layered> {
     let discovered = discover(request);
     let project = match discovered.project() {
         None if request.without_project => request.folder.join(FILE_NAME),
         _ => found(request, &discovered)?.path.clone(),
     };
     let folder = project.parent().unwrap_or(&request.folder).to_owned();
+    if discovered.project().is_some() && folder.to_str().is_none() {
+        // The engine's words are UTF-8: it would be handed another folder.
+        return Err(Error::config(format!("the project's folder {} has a name that is not UTF-8", folder.display()))
+            .hint("rename it: engines take no other names"));
+    }
     let schema = Schema::of_file();
     let sources = sources::read(request, schema, &discovered.candidates, &folder);
     let Sources { layers, mut findings, mut blocked, broken, variables, mut warnings, .. } = sources;
     let lookup = |name: &str| variables.get(name).cloned();
     if broken {
-        return Err(Failure::new(&layers, findings, request.colour, warnings).into());
+        return Err(report(&layers, findings, warnings, request.colour));
     }
     let (merged, faults) = Merged::new(layers);
     for (layer, fault) in faults {

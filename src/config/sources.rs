@@ -16,7 +16,7 @@ use super::{
     discover::{Candidate, Role, obstacle},
     document, dotenv,
     environment::{PROFILE, read_environment},
-    file,
+    file, form,
     layer::{Layer, Source},
     nearest::nearest,
     node::{Data, Node},
@@ -82,8 +82,11 @@ struct Read {
 impl Sources<'_> {
     fn push(&mut self, layer: Layer, faults: Vec<Fault>) {
         let index = self.layers.len();
+        let forms = form::faults(self.schema, &layer.root, layer.source.interpolates());
         self.layers.push(layer);
         self.fault(index, faults);
+        // They hide nothing: what else is wrong there is another matter.
+        self.findings.extend(forms.into_iter().map(|fault| Finding::of(index, fault)));
     }
 
     fn fault(&mut self, index: usize, faults: Vec<Fault>) {
@@ -153,7 +156,13 @@ impl Sources<'_> {
                     self.profile_layers(&selected, &pending);
                     pending.clear();
                 }
+                let index = self.layers.len();
                 self.push(read.layer.clone(), std::mem::take(&mut read.faults));
+                // The others are layers of their own.
+                for (_, root) in read.profiles.iter().filter(|(name, _)| !selected.contains(name)) {
+                    let forms = form::faults(self.schema, root, true);
+                    self.findings.extend(forms.into_iter().map(|fault| Finding::of(index, fault)));
+                }
                 pending.push(read);
             }
         }
@@ -185,7 +194,7 @@ impl Sources<'_> {
                     continue;
                 };
                 let source = Source::File { path: path.clone(), shown: shown.clone(), profile: Some(name.clone()) };
-                self.layers.push(Layer { source, text: Arc::clone(&read.layer.text), root: root.clone() });
+                self.push(Layer { source, text: Arc::clone(&read.layer.text), root: root.clone() }, Vec::new());
             }
         }
     }

@@ -3,6 +3,7 @@
 
 pub mod duration;
 pub mod mount;
+pub mod number;
 pub mod port;
 pub mod restart;
 pub mod size;

@@ -157,6 +157,31 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// Why the command ends without having done what was asked; on stderr, one for each thing that is wrong.
+    Error {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+        /// Where: the file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        /// Its line, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line: Option<usize>,
+        /// The column in characters, from 1.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<usize>,
+        /// What is to be changed: `mcpmon.toml:12:5`, `MCPMON_DELAY`, `--delay`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<String>,
+        /// The key of the configuration.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// What the process ends with.
+        exit_code: u8,
+    },
     /// A target is as asked already; nothing was done.
     Unchanged {
         /// Target.

@@ -180,7 +180,7 @@ impl<O: Write, E: Write> Screen<O, E> {
                     live.progress(target, prefix, printable(line, false).replace('\t', " "));
                     return;
                 }
-                Event::ActionDone { target, .. } => live.end(target),
+                Event::ActionDone { target, .. } | Event::Unchanged { target, .. } => live.end(target),
                 Event::ActionFailed { target, .. } => {
                     live.end(target);
                     live.went(target, false);

@@ -10,7 +10,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 
 use super::lines::printable;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 
 /// Whether one output may be coloured. Decided once: `NO_COLOR`, `CLICOLOR`, `CLICOLOR_FORCE`, `TERM`,
 /// and whether it is a terminal (<https://no-color.org>, <https://bixense.com/clicolors>).
@@ -144,23 +144,15 @@ pub fn plain_table(table: &mut comfy_table::Table, paint: Paint) -> String {
 /// hint: what to do
 /// ```
 ///
-/// Configuration errors are diagnostics already: their message stands as it is.
+/// An error that tells of several things is made of diagnostics already: its message stands as it is.
 pub fn error(error: &Error, paint: Paint) -> String {
-    let mut text = if error.kind == Kind::Config && error.message.trim_end().contains('\n') {
-        error.message.trim_end().to_owned()
-    } else {
+    let mut text = if error.faults.is_empty() {
         format!("{} {}", paint.style(AnsiColor::Red.on_default().bold(), "error:"), lines(&error.message, paint))
+    } else {
+        error.message.trim_end().to_owned()
     };
-    let mut said = error.message.clone();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        let words = next.to_string();
-        // Many errors repeat their source in their own message.
-        if !said.contains(&words) {
-            let _ = write!(text, "\n  {} {}", paint.dim("caused by:"), lines(&words, paint));
-        }
-        said = words;
-        cause = next.source();
+    for cause in error.causes() {
+        let _ = write!(text, "\n  {} {}", paint.dim("caused by:"), lines(&cause, paint));
     }
     if let Some(hint) = &error.hint {
         let hint = lines(hint, paint);
@@ -195,9 +187,14 @@ mod tests {
 
     #[test]
     fn diagnostics_of_the_configuration_stand_as_they_are() {
-        let shown = error(&Error::config("error: no such key\n --> mcpmon.toml:3:1\n"), Paint::COLOURED);
+        let faults = vec![crate::error::Located::default()];
+        let diagnostics = Error { faults, ..Error::config("error: no such key\n --> mcpmon.toml:3:1\n") };
+        let shown = error(&diagnostics, Paint::COLOURED);
         assert_eq!(shown, "error: no such key\n --> mcpmon.toml:3:1");
         assert_eq!(error(&Error::config("no mcpmon.toml here"), Paint::PLAIN), "error: no mcpmon.toml here");
+        // What compose says has lines too, and is no diagnostic of mcpmon's.
+        let quoted = error(&Error::config("docker compose: no\n    such file"), Paint::PLAIN);
+        assert_eq!(quoted, "error: docker compose: no\n    such file");
     }
 
     #[test]

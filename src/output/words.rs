@@ -153,6 +153,11 @@ impl Words {
                     format!("{} {}", paint.warn("warning:"), lines.next().unwrap_or_default())
                 }
             }
+            Event::Error { message, hint, .. } => {
+                let mut text = paint.bad("error");
+                self.failure(&mut text, message, &[], hint.as_deref(), None);
+                text
+            }
             Event::Settled { ready, held, .. } if self.settled == Some((*ready, *held)) => return None,
             Event::Settled { ready, held, duration_ms } => self.settled(*ready, *held, *duration_ms),
             Event::Stopping { cause } => format!("stopping ({cause})"),

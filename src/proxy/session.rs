@@ -56,6 +56,9 @@ pub struct Options {
     pub tag: String,
     /// The old server must be gone before the new one starts.
     pub stop_first: bool,
+    /// A server that was stopped is the same one when it is started again (a container); else it is made of the files as
+    /// they are then (a command).
+    pub comes_back: bool,
     /// Requests that a replaced server has not answered get an error at once instead of a grace period.
     pub error_on_reload: bool,
     /// Bytes held for the client while no server can take them.

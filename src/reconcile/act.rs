@@ -28,7 +28,7 @@ use crate::{
 const AT_ONCE: usize = 16;
 /// Builds and pulls at once: each is parallel in itself.
 const IMAGES_AT_ONCE: usize = 4;
-/// How long another session may take to make a network.
+/// How long another session may take to make a network, or to start a container.
 const TURN: Duration = Duration::from_secs(30);
 /// Lines of a container's log that go with a failure.
 pub const LOG_LINES: usize = 10;
@@ -63,11 +63,21 @@ pub struct Executor<E, I> {
     image_slots: Semaphore,
 }
 
+/// What one has a turn at who stops and starts a container: nobody starts it in between.
+pub fn turn_at(container: &str) -> String {
+    format!("starting container {container} again")
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
     /// A container runs; whether it is ready is another question.
     Started {
+        /// Its id.
+        container: String,
+    },
+    /// The same, but somebody else has started it meanwhile (`mcpmon restart`).
+    StartedElsewhere {
         /// Its id.
         container: String,
     },
@@ -239,16 +249,13 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 self.needs(project, run).await?;
                 // What was saved while it did not run.
                 self.fill(project, target, container).await?;
-                match self.engine.start(container).await {
+                match self.start_again(container).await {
                     // Somebody removes it at this very moment. Once it is gone, another one takes its place.
                     Err(EngineError::NotFound(_)) => {
                         self.engine.remove(container).await?;
                         self.create_and_start(project, target, run).await
                     }
-                    started => {
-                        started?;
-                        Ok(Done::Started { container: container.clone() })
-                    }
+                    started => Ok(started?),
                 }
             }
             Step::Replace { container, image, .. } => {
@@ -277,6 +284,18 @@ impl<E: Engine, I: Images> Executor<E, I> {
             }
             Step::Same { .. } | Step::Hold { .. } | Step::Make | Step::Remove { .. } => Ok(Done::Unchanged),
         }
+    }
+
+    /// Starts a container that has ended. Whoever has a turn at that is waited for.
+    pub(super) async fn start_again(&self, container: &str) -> Result<Done, EngineError> {
+        // Without a turn it is started all the same: one that runs already is fine.
+        let _turn = Turn::take(&turn_at(container), TURN).await.ok();
+        let container = container.to_owned();
+        if self.engine.inspect(&container).await?.is_some_and(|found| found.running) {
+            return Ok(Done::StartedElsewhere { container });
+        }
+        self.engine.start(&container).await?;
+        Ok(Done::Started { container })
     }
 
     /// Reloads a target because files changed: the image first, where they were part of it.

@@ -120,12 +120,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 build(image).await?;
                 self.compose_up(project, target, service, true).await
             }
-            Step::Start { container } => match self.engine.start(container).await {
+            Step::Start { container } => match self.start_again(container).await {
                 Err(EngineError::NotFound(_)) => self.compose_up(project, target, service, true).await,
-                started => {
-                    started?;
-                    Ok(Done::Started { container: container.clone() })
-                }
+                started => Ok(started?),
             },
             Step::Adopt { container } => {
                 self.guard.adopt(container);

@@ -89,7 +89,7 @@ fn not_found(word: &str, name: &str) -> Failure {
 
 /// Sources that are missing, of the targets that are meant (none: all): docker and compose make an empty folder of each
 /// without a word, and often it is a slip. Only an engine on this host is asked for this host's paths.
-pub fn missing_sources(project: &Project, engine: &EngineInfo, meant: Option<&BTreeSet<String>>) -> Vec<String> {
+pub(super) fn missing_sources(project: &Project, engine: &EngineInfo, meant: Option<&BTreeSet<String>>) -> Vec<String> {
     let mut warnings = Vec::new();
     for (name, target) in &project.targets {
         let TargetKind::Run(run) = &target.kind else { continue };

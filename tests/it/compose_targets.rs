@@ -350,6 +350,8 @@ fn what_can_not_be_is_said_in_composes_words() {
         project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n{more}", project_name(&project, "web")));
         let ran = project.run(&["up"]);
         assert_ne!(ran.code, 0, "{more}: {ran:?}");
+        let check = project.run(&["config", "check"]);
+        assert_eq!((check.code, said(&check)), (ran.code, said(&ran)), "{more}");
         said(&ran)
     };
     for (more, file, words) in [

@@ -237,6 +237,12 @@ fn restart_makes_it_run_anew_and_the_keeper_goes_on() {
     assert_eq!(keepers(&project).len(), 1);
     assert_eq!(project.run(&["plan", "--detailed-exitcode"]).code, 0);
     assert_eq!(project.run(&["down"]).code, 0);
+    // One start is one line, whoever sees it.
+    let events = project.run(&["events", "--format", "json"]).events();
+    let of_api = events.iter().filter(|event| event["target"] == "api" && event["event"] == "action_done");
+    let kept: Vec<_> = of_api.map(|event| format!("{} {}", event["by"], event["action"])).collect();
+    let expected = [r#""up -d" "create""#, r#""restart" "restart""#, r#""up -d" "remove""#];
+    assert_eq!(kept, expected, "{events:#?}");
     project.assert_nothing_left();
 }
 

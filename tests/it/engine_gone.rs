@@ -72,8 +72,10 @@ async fn ended_without_an_engine_says_what_is_left() {
     up.signal("TERM");
     let (status, errors) = up.end();
     assert_eq!(status.code(), Some(69), "{errors}");
-    assert!(errors.starts_with("error: can't reach the container engine"), "{errors}");
-    assert!(errors.contains("hint: `mcpmon cleanup` removes what this session left"), "{errors}");
+    let error: serde_json::Value = serde_json::from_str(&errors).unwrap_or_else(|_| panic!("one event: {errors}"));
+    assert_eq!((&error["event"], &error["exit_code"]), (&"error".into(), &69.into()));
+    assert!(error["message"].to_string().contains("can't reach the container engine"), "{errors}");
+    assert!(error["hint"].to_string().contains("`mcpmon cleanup` removes what this session left"), "{errors}");
     wire.mend();
     assert_eq!(project.run(&["down"]).code, 0);
     project.assert_nothing_left();
@@ -94,6 +96,12 @@ fn an_engine_that_cannot_be_reached_says_what_to_check() {
             "error: can't reach the container engine (unix://ELSEWHERE/gone.sock): there is no such socket\nhint: ";
         assert!(err.starts_with(expected) && err.contains("DOCKER_HOST"), "{command:?}: {err}");
         assert_eq!(ran.out, "", "{command:?}");
+        // The same for programs, which find nothing else on stderr.
+        let ran = project.run(&[command, &["--format", "json"]].concat());
+        let told: serde_json::Value = serde_json::from_str(&ran.err).unwrap_or_else(|_| panic!("one event: {ran:?}"));
+        assert_eq!((&told["event"], &told["exit_code"], ran.code), (&"error".into(), &69.into(), 69), "{command:?}");
+        assert!(expected.contains(&project.tidy(told["message"].as_str().expect("a message"))), "{told}");
+        assert!(told["hint"].to_string().contains("DOCKER_HOST"), "{told}");
     }
     // What needs no engine goes on.
     assert_eq!(project.run(&["config", "check"]).code, 0);

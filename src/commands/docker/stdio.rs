@@ -106,6 +106,7 @@ fn options(session: &Session, target: &Target) -> Options {
     Options {
         tag: session.owner.session.simple().to_string()[..8].to_owned(),
         stop_first: session.line.is_single(),
+        comes_back: true,
         error_on_reload: mcp.on_reload == crate::model::target::OnReload::Error,
         buffer: usize::try_from(mcp.buffer).unwrap_or(usize::MAX),
         startup_timeout: mcp.startup_timeout,

@@ -70,9 +70,8 @@ impl<'a> Findings<'a> {
     }
 
     pub(super) fn number(&mut self, at: &KeyPath, key: &str, value: Option<&Number>) -> Option<f64> {
-        let text = value?.to_string();
-        let number = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-        self.noted(at.key(key), number.ok_or_else(|| Invalid::new(format!("{text:?} is not a number"))))
+        let number = value::number::parse(&value?.to_string());
+        self.noted(at.key(key), number)
     }
 
     pub(super) fn size(&mut self, at: &KeyPath, key: &str, value: Option<&Size>) -> Option<u64> {
@@ -273,6 +272,10 @@ pub(super) fn absolute(text: &str, folder: &Path, home: Option<&Path>) -> Result
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let home =
                 home.ok_or_else(|| Invalid::new(format!("{text:?}: the home folder is not known")).help("set HOME"))?;
+            if home.to_str().is_none() {
+                return Err(Invalid::new(format!("the home folder {} has a name that is not UTF-8", home.display()))
+                    .help("engines take no other names: write a path without ~"));
+            }
             home.join(rest.trim_start_matches('/'))
         }
         _ => folder.join(text),

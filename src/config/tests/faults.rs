@@ -23,6 +23,76 @@ fn a_flag_that_is_no_key_hides_nothing() {
 }
 
 #[test]
+fn what_a_higher_layer_hides_is_judged_all_the_same() {
+    let text = "watch.delay = 'abc'\n[targets.api]\nimage = 'a'\nmem_limit = '2q'\ncpus = 'two'\nshm_size = -1\n\
+                [profile.slow]\nwatch.delay = '5'\n";
+    let project = Project::new(text).variables(&[("MCPMON_DELAY", "1s"), ("MCPMON_TIMEOUT", "soon")]).set(&[
+        "mcp.startup_timeout=1s",
+        "targets.api.mem_limit=64m",
+        "targets.api.cpus=2",
+        "targets.api.shm_size=64m",
+    ]);
+    let told = [
+        "unknown unit \"abc\" in the duration \"abc\"",
+        "\"2q\" is not a size",
+        "\"two\" is not a number",
+        "a size can't be negative: \"-1\"",
+        "the duration \"5\" has no unit",
+        "unknown unit \"soon\" in the duration \"soon\"",
+    ];
+    assert_eq!(messages(&project), told);
+    let text = "[targets.api]\nimage = 'a'\nports = ['1:99999', '2:2']\nvolumes = ['a:b']\nrestart = 'sometimes'\n\
+                [profile.p.targets.api]\nports = ['x']\n";
+    let better = "targets.api.ports = ['1:1']\ntargets.api.volumes = []\ntargets.api.restart = 'no'\n";
+    let project = || Project::new(text).file("project/mcpmon.local.toml", better);
+    let told = messages(&project());
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told[0], "port 99999 is above 65535");
+    // Each once, hidden or not; and what is right stays where it is.
+    assert_eq!(messages(&Project::new(text)), told);
+    let faults = load(&project().request).unwrap_err().faults;
+    let keys: Vec<_> = faults.into_iter().filter_map(|fault| fault.key).collect();
+    assert_eq!(keys, ["targets.api.ports[0]", "targets.api.volumes[0]", "targets.api.restart", "targets.api.ports[0]"]);
+    // What `${…}` becomes counts only where it is used.
+    let project = Project::new("watch.delay = '${DELAY:?}'\n[targets.api]\nimage = 'a'\n");
+    assert_eq!(project.variables(&[("MCPMON_DELAY", "1s")]).get("watch.delay"), "\"1s\"");
+}
+
+#[test]
+fn an_unknown_variable_is_told_beside_the_errors() {
+    let project =
+        Project::new("watch.delay = 'abc'\n[targets.api]\nimage = 'a'\n").variables(&[("MCPMON_DELEY", "1s")]);
+    let warning = "MCPMON_DELEY: unknown variable; did you mean MCPMON_DELAY?";
+    let shown = project.load_errors();
+    assert!(
+        shown.contains(&format!("\nwarning: {warning}\n")) && shown.ends_with("\n1 error in the configuration"),
+        "{shown}"
+    );
+    assert_eq!(load(&project.request).unwrap_err().warnings, [warning]);
+    // Also where a file is no TOML.
+    let project = Project::new("name = \n").variables(&[("MCPMON_DELEY", "1s")]);
+    assert!(project.load_errors().contains(warning));
+}
+
+#[test]
+fn flags_alone_are_the_command_lines_fault() {
+    let delay = |value: &str| Override {
+        flag: "--delay".into(),
+        key: vec!["watch".into(), "delay".into()],
+        values: vec![value.into()],
+    };
+    let mut project = Project::new(API).set(&["nonsense=1"]).profiles(&["cj"]);
+    project.request.overrides = vec![delay("abc")];
+    let error = load(&project.request).unwrap_err();
+    assert_eq!((error.kind.exit_code(), error.faults.len()), (64, 3), "{error}");
+    assert!(error.message.ends_with("\n3 errors on the command line"), "{error}");
+    let mut project = Project::new("dealy = '1s'").variables(&[("MCPMON_DELAY", "1s")]);
+    project.request.overrides = vec![delay("abc")];
+    let error = load(&project.request).unwrap_err();
+    assert_eq!((error.kind.exit_code(), error.faults.len()), (78, 2), "{error}");
+}
+
+#[test]
 fn the_good_lines_of_a_dotenv_file_count() {
     let project = Project::new("[targets.api]\nimage = '${IMAGE:?set it}'\n").file("project/.env", "IMAGE=a\n1 2=\n");
     assert_eq!(messages(&project), ["' ' can't be part of a variable's name"]);
@@ -69,6 +139,29 @@ fn a_folder_is_no_file() {
         let message = project.errors();
         assert_eq!(message, format!("MCPMON_CONFIG names {shown}, which is a folder"));
     }
+}
+
+#[test]
+fn a_folder_that_is_not_utf_8_is_refused() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+
+    let mut project = Project::new(API);
+    let odd = OsStr::from_bytes(b"caf\xe9");
+    let from = project.folder.path().join("project");
+    project.request.folder = project.folder.path().join(odd);
+    fs::rename(from, &project.request.folder).unwrap();
+    let error = load(&project.request).unwrap_err();
+    let told = error.message.replace(project.folder.path().to_str().unwrap(), "FOLDER");
+    assert_eq!(told, "the project's folder FOLDER/caf\u{fffd} has a name that is not UTF-8");
+    assert_eq!((error.kind.exit_code(), error.hint.is_some()), (78, true));
+    // A line that brings its own target needs no project.
+    project.request.without_project = true;
+    assert!(load(&project.request).is_ok());
+
+    let mut project = Project::new("[targets.api]\nimage = 'a'\nvolumes = ['~/data:/data']\n");
+    project.request.home = Some(project.folder.path().join(odd));
+    let told = ["the home folder FOLDER/caf\u{fffd} has a name that is not UTF-8"];
+    assert_eq!(messages(&project), told);
 }
 
 #[test]

@@ -82,3 +82,20 @@ fn are_masked_in_a_line_that_was_not_understood() {
     assert!(errors.contains("API_KEY=*******"), "{errors}");
     assert_none(&errors);
 }
+
+#[test]
+fn secrets_are_masked_in_errors() {
+    let text = "[targets.api]\nimage = 'a'\nenvironment = { API_KEY = 'hunter2', B = [1] }\n";
+    let project = Project::new(text).variables(&[("MCPMON_TARGETS__API__ENVIRONMENT__TOKEN", "hunter2")]);
+    let errors = project.errors();
+    assert!(!errors.contains("hunter2"), "{errors}");
+    insta::assert_snapshot!(errors, @r#"
+    error: `targets.api.environment.B` must be a string, a number or a boolean, not a list
+     --> mcpmon.toml:3:42
+      |
+    3 | environment = { API_KEY = *********, B = [1] }
+      |                                          ^^^
+
+    1 error in the configuration
+    "#);
+}

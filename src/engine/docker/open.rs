@@ -26,6 +26,13 @@ impl fmt::Display for ApiVersion {
     }
 }
 
+impl EngineInfo {
+    /// Whether this version of the API is spoken, or a newer one.
+    pub fn speaks(&self, major: u16, minor: u16) -> bool {
+        self.api_version.parse::<ApiVersion>().is_ok_and(|spoken| spoken >= ApiVersion(major, minor))
+    }
+}
+
 impl std::str::FromStr for ApiVersion {
     type Err = ();
 

@@ -71,6 +71,7 @@ impl Keeper {
             | Event::Ready { .. }
             | Event::Log { .. }
             | Event::Warning { .. }
+            | Event::Error { .. }
             | Event::Unchanged { .. }
             | Event::Started { .. }
             | Event::Settled { .. } => return None,

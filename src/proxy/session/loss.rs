@@ -162,7 +162,11 @@ impl Session {
         }
         let reloads = matches!(purpose, Purpose::Reload(_));
         if self.current.is_some() || self.reload.waits_for.is_some() || self.reload.kept.is_some() {
-            let old = if self.current.is_some() { OldServer::GoesOn } else { OldServer::StartsAgain };
+            let old = match (self.current.is_some(), self.options.comes_back) {
+                (true, _) => OldServer::GoesOn,
+                (false, true) => OldServer::StartsAgain,
+                (false, false) => OldServer::StartsAnew,
+            };
             self.tell(Notice::NotReloaded { server, reason: reason.to_owned(), old });
             self.log_to_client(&format!("The server was not reloaded: {reason}"));
             if let Some(kept) = self.reload.kept.take() {

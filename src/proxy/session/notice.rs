@@ -22,6 +22,8 @@ pub enum OldServer {
     GoesOn,
     /// It had to stop first.
     StartsAgain,
+    /// The same, and what starts is made of the files as they are now.
+    StartsAnew,
     /// It had ended before.
     Gone,
 }
@@ -185,6 +187,7 @@ impl fmt::Display for Notice {
                 let old = match old {
                     OldServer::GoesOn => "the old server goes on",
                     OldServer::StartsAgain => "the old server is started again",
+                    OldServer::StartsAnew => "the command is started again with the files as they are now",
                     OldServer::Gone => "there is no server now",
                 };
                 write!(formatter, "not reloaded: {reason}; {old}, the next save tries again")

@@ -245,6 +245,22 @@ fn a_first_server_that_can_never_start_ends_the_session() {
 }
 
 #[test]
+fn a_command_that_had_to_stop_first_is_not_called_the_old_server() {
+    let mut world = World::new(super::Options { stop_first: true, comes_back: false, ..world::options() });
+    let _ = world.begin();
+    let _ = world.started(1);
+    let _ = world.handle(Input::Changed { rebuild: false });
+    let _ = world.handle(Input::Prepared(super::ServerId(2)));
+    let _ = world.exited(1, "stopped");
+    let out = world.exited(2, "exit code 1");
+    assert_eq!(
+        out[0],
+        "! not reloaded: exit code 1; the command is started again with the files as they are now, the next save tries again"
+    );
+    assert_eq!(out[1], "start 3 again 1");
+}
+
+#[test]
 fn where_the_old_one_must_stop_first_requests_wait() {
     let mut options = world::options();
     options.stop_first = true;

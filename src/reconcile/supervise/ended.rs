@@ -15,7 +15,7 @@ use crate::{
         event::millis,
         follow::{Start, tail},
     },
-    plan::{Change, Step, Subject},
+    plan::{Change, Step, Subject, short},
     reconcile::{
         act::{Done, Failure, LOG_LINES},
         ready::{Evidence, evidence},
@@ -140,7 +140,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.release(&change.subject);
         match result {
             Ok(done) => {
-                self.report(Event::ActionDone { target: target.clone(), action, duration_ms });
+                self.report(match &done {
+                    // It is told, and kept, by whoever did it.
+                    Done::StartedElsewhere { container } => {
+                        Event::Unchanged { target: target.clone(), container: short(container).to_owned() }
+                    }
+                    _ => Event::ActionDone { target: target.clone(), action, duration_ms },
+                });
                 let with_image = matches!(
                     change.step,
                     Step::RefreshImage { .. } | Step::Create { image: Some(_) } | Step::Replace { image: Some(_), .. }
@@ -296,7 +302,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
     /// A container runs for the target. `probe`: nobody has asked yet whether it answers.
     fn runs(&mut self, name: &str, done: Done, probe: bool) {
         let (container, spare) = match done {
-            Done::Started { container } | Done::Restarted { container } => (container, None),
+            Done::Started { container } | Done::StartedElsewhere { container } | Done::Restarted { container } => {
+                (container, None)
+            }
             Done::Swapped { container, spare, .. } => (container, spare),
             Done::PutBack { .. } | Done::Unchanged | Done::Finished => return,
         };

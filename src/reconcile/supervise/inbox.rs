@@ -12,7 +12,7 @@ use crate::{
     },
     output::{ActionKind, Event, follow::Start},
     plan::{Subject, scope},
-    reconcile::{needs::missing_sources, observe::resources},
+    reconcile::{observe::resources, remarks::remarks},
     trigger::{Changes, Rules},
 };
 
@@ -219,8 +219,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for path in rules.inputs().iter().filter(|path| !self.inputs.knows(path)).collect::<Vec<_>>() {
             self.inputs.remember(path, std::fs::read(path).ok().as_deref());
         }
-        let missing = missing_sources(&self.settings.project, &self.executor.engine.info(), meant.as_ref());
-        for warning in rules.targets().iter().flat_map(|target| &target.warnings).chain(&missing) {
+        let remarks = remarks(&self.settings.project, &self.executor.engine.info(), meant.as_ref());
+        for warning in rules.targets().iter().flat_map(|target| &target.warnings).chain(&remarks) {
             if self.warned.insert(warning.clone()) {
                 self.warn(warning.clone());
             }

@@ -15,6 +15,7 @@ pub(super) fn options() -> Options {
     Options {
         tag: "test".into(),
         stop_first: false,
+        comes_back: true,
         error_on_reload: false,
         buffer: 1 << 20,
         startup_timeout: Duration::from_mins(1),
