@@ -29,8 +29,8 @@
 //! would reload it for ever); a path named in `watch.paths` is.
 //!
 //! Never a reason: version control's folders, editors' temporary files, `__pycache__` (see [`noise`]), mcpmon's
-//! own extensions folder and log file. Files mcpmon reads itself (`mcpmon.toml`, env files) are for the plan, not for
-//! a reload, unless a rule names exactly that file.
+//! own extensions folder and log file, and the files that it prints into (which the watcher knows). Files mcpmon reads
+//! itself (`mcpmon.toml`, env files) are for the plan, not for a reload, unless a rule names exactly that file.
 
 pub mod changes;
 pub mod debounce;

@@ -21,6 +21,7 @@
 //! - **A save is finished** when the file is closed after writing or renamed into place. A file that is still being
 //!   written, or is gone, counts only after `settle::SETTLE` (50 ms): editors delete and write again. So even with a
 //!   delay of 0 one save is one reload.
+//! - **What this process prints** is no change, where its stdout or stderr is a file in a watched folder.
 //! - **Nothing is bounded by dropping.** Both boxes hold each path once; past 100,000 paths they become one rescan.
 //!
 //! Known weakness: notify looks through all its watches for each watched folder that is removed, so the removal of
@@ -32,6 +33,7 @@
 
 mod inbox;
 mod outbox;
+mod printed;
 mod settle;
 mod tree;
 mod worker;
@@ -44,6 +46,7 @@ use tokio::sync::oneshot;
 use self::{
     inbox::{Command, Inbox},
     outbox::Outbox,
+    printed::Printed,
     tree::Tree,
     worker::Worker,
 };
@@ -64,6 +67,10 @@ impl Watcher {
     /// # Errors
     /// When the system gives no watcher (inotify instances per user are limited); the hint says which setting.
     pub fn new() -> Result<(Self, ChangeReceiver)> {
+        Self::printing(Printed::by_this_process())
+    }
+
+    fn printing(printed: Printed) -> Result<(Self, ChangeReceiver)> {
         let inbox = Arc::new(Inbox::default());
         let handler = Arc::clone(&inbox);
         let watcher = notify::recommended_watcher(move |event| handler.notified(event)).map_err(|error| {
@@ -73,7 +80,7 @@ impl Watcher {
             )
         })?;
         let outbox = Arc::new(Outbox::default());
-        let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&outbox), Tree::new(Box::new(watcher)));
+        let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&outbox), Tree::new(Box::new(watcher)), printed);
         thread::Builder::new()
             .name("mcpmon-watch".to_string())
             .spawn(move || worker.run())
