@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Service;
+use crate::model::{Project, TargetKind};
 
 /// How a service hangs on another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,10 +49,33 @@ fn of_service(service: &Service) -> Vec<(String, Tie)> {
     asks.chain(shares).chain(volumes.map(|name| (name.to_owned(), Tie::Volumes))).collect()
 }
 
+/// The ties of the services among a project's targets, by their full names, but for [`Tie::Volumes`].
+pub fn of_targets(project: &Project) -> Ties {
+    let tied = |names: &BTreeSet<String>, tie| names.iter().map(move |name| (name.clone(), tie)).collect::<Vec<_>>();
+    let services = project.targets.values().filter_map(|target| match &target.kind {
+        TargetKind::Service(service) => Some((target, service)),
+        _ => None,
+    });
+    services
+        .map(|(target, service)| {
+            let on = [tied(&service.follows, Tie::Asks), tied(&service.shares, Tie::Namespace)].concat();
+            (target.name.clone(), on)
+        })
+        .collect()
+}
+
 /// The services in whose namespaces a service stands, from all that compose said of it.
 pub fn namespaces(service: &serde_json::Value) -> BTreeSet<String> {
     let named = ["network_mode", "ipc", "pid"].iter().filter_map(|key| service.get(*key)?.as_str());
     named.filter_map(|mode| mode.strip_prefix("service:").map(str::to_owned)).collect()
+}
+
+/// Who goes on after what happened to one service, and hangs on that one itself: what hangs on these goes on after them.
+pub fn next<'a>(ties: &'a Ties, name: &'a str, happened: Again) -> impl Iterator<Item = (&'a str, Again)> {
+    ties.iter().filter(move |(follower, _)| *follower != name).filter_map(move |(follower, on)| {
+        let on_it = on.iter().filter(|(other, _)| other == name);
+        Some((follower.as_str(), on_it.filter_map(|(_, tie)| after(*tie, happened)).max()?))
+    })
 }
 
 /// Who goes on after what happened, each after those it hangs on; never one of those it happened to.
@@ -134,6 +158,13 @@ mod tests {
             let found = followers(&ties, &happened.split_whitespace().map(read).collect());
             let found: Vec<String> = found.iter().map(|(name, again)| format!("{name}:{again:?}")).collect();
             assert_eq!(found.join(" "), expected, "{happened}");
+        }
+        for (happened, expected) in
+            [(Again::Started, "asks:Started beside:Started"), (Again::Made, "asks:Started beside:Made files:Made")]
+        {
+            let found: Vec<String> =
+                next(&ties, "web", happened).map(|(name, again)| format!("{name}:{again:?}")).collect();
+            assert_eq!(found.join(" "), expected, "{happened:?}");
         }
         let all = layers(&ties, config.services.keys().cloned().collect());
         let all: Vec<String> = all.iter().map(|layer| layer.join(" ")).collect();
