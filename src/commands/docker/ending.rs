@@ -59,6 +59,12 @@ pub(super) async fn detached(session: &Session, status: ExitStatus) -> Option<Ob
     containers.into_iter().find(runs)
 }
 
+/// Says that a container goes on, as its user's.
+pub(super) fn say_goes_on(container: &ObservedContainer) {
+    let name = &container.name;
+    warn(format!("container {name} goes on, without mcpmon; `docker attach {name}` comes back to it"));
+}
+
 fn runs(container: &ObservedContainer) -> bool {
     !matches!(container.state, State::Created | State::Exited(_) | State::Removing)
 }

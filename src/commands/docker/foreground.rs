@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::{
     child::{catch, exit_code, hand_on, lost, signalled, start, to_end},
     container::Session,
-    ending::{detached, end, found, leave},
+    ending::{detached, end, found, leave, say_goes_on},
     say, warn,
     watching::{Binds, Noticed, Watching},
 };
@@ -69,8 +69,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                 if asked.is_none()
                     && let Some(container) = detached(&session, status).await
                 {
-                    let name = &container.name;
-                    warn(format!("container {name} goes on, without mcpmon; `docker attach {name}` comes back to it"));
+                    say_goes_on(&container);
                     session
                         .keep(&Event::Stopping { cause: "docker was detached, and the container goes on".to_owned() });
                     session.hand_over();

@@ -1,11 +1,15 @@
 //! Whose the containers are that a line made, while it runs and when it is over.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    process::{Command, Stdio},
+};
 
-use super::place::Place;
+use super::place::{Going, Place};
 use crate::{
     project::{OWN_LABEL, kill_with_watchdog},
-    support::{docker, until},
+    support::{docker, in_the_same_place, until},
 };
 
 #[test]
@@ -67,4 +71,26 @@ fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_
     until("it runs", || place.counts_running() == 1);
     kill_with_watchdog(going.child.id());
     assert_eq!((place.counts_running(), found().as_deref()), (1, Some("orphan")));
+}
+
+#[test]
+fn what_is_detached_from_by_its_keys_goes_on_and_is_its_users() {
+    let place = Place::new("compose-keys", "keys");
+    place.write(
+        "compose.yaml",
+        "services:\n  web: {image: mcpmon-test-server, command: [lines, --every, '100'], network_mode: none}\n",
+    );
+    // A terminal of its own, made by script(1).
+    let mut command = Command::new("script");
+    command.args(["-qefc", concat!(env!("CARGO_BIN_EXE_mcpmon"), " docker compose run --rm web"), "/dev/null"]);
+    in_the_same_place(&place.command("docker compose run", true), &mut command);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut going = Going::new(command);
+    let mut keys = going.child.stdin.take().expect("a pipe");
+    going.wait("line 2");
+    keys.write_all(b"\x10\x11").expect("they are read");
+    going.wait("comes back to it");
+    assert_eq!((going.end(), place.counts_running()), (Some(0), 1));
+    let cleanup = place.project.run(&["cleanup", "--dry-run", "--verbose", "--format", "json"]);
+    assert!(!cleanup.out.contains(&place.name), "{cleanup:?}");
 }
