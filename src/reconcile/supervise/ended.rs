@@ -247,8 +247,14 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let current = memory.and_then(|memory| memory.current.clone());
             let Some(old) = current.filter(|_| !self.is_working_on(follower)) else { continue };
             let follower = follower.to_owned();
-            let action = if again == Again::Made { ActionKind::Replace } else { ActionKind::Restart };
-            let cause = format!("{name} started again, and its depends_on asks for it");
+            let (action, cause) = match again {
+                Again::Made => {
+                    (ActionKind::Replace, format!("{name} has another container, whose network or volumes it has"))
+                }
+                Again::Started => {
+                    (ActionKind::Restart, format!("{name} started again, and its depends_on asks for it"))
+                }
+            };
             self.report(Event::ActionStarted { target: follower.clone(), action, cause });
             self.trigger.busy(&follower);
             self.working.insert(Subject::Target(follower.clone()), action);
