@@ -12,7 +12,9 @@
 //! 1. `develop.watch` rules: of those that match a change, the strongest action counts (rebuild, restart, sync+restart,
 //!    sync+exec, sync), and each sync rule copies to its own place ([`crate::sync`]). As in compose they obey
 //!    `.dockerignore` and their own `ignore`, not `.gitignore`; `watch.extensions` does not narrow them, because
-//!    they have `include`.
+//!    they have `include`. What a rule's `ignore` names is no change of a bind mount or build context either; only
+//!    another rule that matches it, or a path in `watch.paths`, makes it one. (compose watches nothing but what the rules
+//!    say. Here mounts and contexts are watched beside them, so what a rule does not `include` is not said to be none.)
 //! 2. The Dockerfile and its ignore file: rebuild.
 //! 3. Everything else that is watched (bind mounts and build contexts by `auto`, and `watch.paths`), by where the
 //!    change lies, not by why it is watched: under a bind mount → restart; in the build context (what
@@ -27,8 +29,8 @@
 //! would reload it for ever); a path named in `watch.paths` is.
 //!
 //! Never a reason: version control's folders, editors' temporary files, `__pycache__` (see [`noise`]), mcpmon's
-//! own extensions folder and log file. Files mcpmon reads itself (`mcpmon.toml`, env files) are for the plan, not for
-//! a reload, unless a rule names exactly that file.
+//! own extensions folder and log file, and the files that it prints into (which the watcher knows). Files mcpmon reads
+//! itself (`mcpmon.toml`, env files) are for the plan, not for a reload, unless a rule names exactly that file.
 
 pub mod changes;
 pub mod debounce;

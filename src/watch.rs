@@ -22,6 +22,7 @@
 //!   written, or is gone, counts only after `settle::SETTLE` (50 ms): editors delete and write again. So even with a
 //!   delay of 0 one save is one reload. The configuration's own files count together, once all of them have been quiet
 //!   for 100 ms: one that was emptied and is not filled yet would be read as a project without targets.
+//! - **What this process prints** is no change, where its stdout or stderr is a file in a watched folder.
 //! - **Nothing is bounded by dropping.** Both boxes hold each path once; past 100,000 paths they become one rescan.
 //!
 //! Known weakness: notify looks through all its watches for each watched folder that is removed, so the removal of
@@ -33,6 +34,7 @@
 
 mod inbox;
 mod outbox;
+mod printed;
 mod settle;
 mod tree;
 mod worker;
@@ -45,6 +47,7 @@ use tokio::sync::oneshot;
 use self::{
     inbox::{Command, Inbox},
     outbox::Outbox,
+    printed::Printed,
     tree::Tree,
     worker::Worker,
 };
@@ -65,6 +68,10 @@ impl Watcher {
     /// # Errors
     /// When the system gives no watcher (inotify instances per user are limited); the hint says which setting.
     pub fn new() -> Result<(Self, ChangeReceiver)> {
+        Self::printing(Printed::by_this_process())
+    }
+
+    fn printing(printed: Printed) -> Result<(Self, ChangeReceiver)> {
         let inbox = Arc::new(Inbox::default());
         let handler = Arc::clone(&inbox);
         let watcher = notify::recommended_watcher(move |event| handler.notified(event)).map_err(|error| {
@@ -74,7 +81,7 @@ impl Watcher {
             )
         })?;
         let outbox = Arc::new(Outbox::default());
-        let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&outbox), Tree::new(Box::new(watcher)));
+        let worker = Worker::new(Arc::clone(&inbox), Arc::clone(&outbox), Tree::new(Box::new(watcher)), printed);
         thread::Builder::new()
             .name("mcpmon-watch".to_string())
             .spawn(move || worker.run())

@@ -11,7 +11,7 @@ use futures_util::future::try_join_all;
 use super::{context::Context, unknown_target, unread, unread_of, up::finish};
 use crate::{
     cli::RestartArgs,
-    compose::followers::{Again, Tie, Ties, followers, layers},
+    compose::followers::{Again, followers, layers, of_targets},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
@@ -72,7 +72,7 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             return Err(Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it"));
         }
     }
-    let ties = ties(project);
+    let ties = of_targets(project);
     let asked = containers.keys().map(|name| (name.clone(), Again::Started)).collect();
     let following: BTreeSet<String> = followers(&ties, &asked).into_iter().map(|(name, _)| name).collect();
     for target in following.iter().filter_map(|name| project.targets.get(name)) {
@@ -103,20 +103,6 @@ async fn of_target(engine: &Docker, project: &Project, target: &Target) -> Resul
         found = found.into_iter().max_by_key(|container| container.created).into_iter().collect();
     }
     Ok(found)
-}
-
-/// How the project's services hang on each other.
-fn ties(project: &Project) -> Ties {
-    let services = project.targets.values().filter_map(|target| match &target.kind {
-        TargetKind::Service(service) => Some((&target.name, service)),
-        _ => None,
-    });
-    let tied = |names: &BTreeSet<String>, tie| names.iter().map(move |name| (name.clone(), tie)).collect::<Vec<_>>();
-    services
-        .map(|(name, service)| {
-            (name.clone(), [tied(&service.follows, Tie::Asks), tied(&service.shares, Tie::Namespace)].concat())
-        })
-        .collect()
 }
 
 async fn again(engine: &Docker, container: &ObservedContainer, cause: &str, reporter: &Reporter) -> Result<()> {

@@ -9,9 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Service;
+use crate::model::{Project, TargetKind};
 
 /// How a service hangs on another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tie {
     /// Its `depends_on` asks for a restart.
     Asks,
@@ -42,16 +43,49 @@ fn of_service(service: &Service) -> Vec<(String, Tie)> {
     let asks =
         service.parts.depends_on.iter().filter(|(_, one)| one.restart).map(|(name, _)| (name.clone(), Tie::Asks));
     let shares = namespaces(&service.value).into_iter().map(|name| (name, Tie::Namespace));
-    // `SERVICE[:ro]`, or `container:NAME`, which is none of the project's.
-    let volumes = service.value["volumes_from"].as_array().into_iter().flatten().filter_map(|one| one.as_str());
-    let volumes = volumes.filter_map(|one| one.split(':').next()).filter(|name| *name != "container");
-    asks.chain(shares).chain(volumes.map(|name| (name.to_owned(), Tie::Volumes))).collect()
+    asks.chain(shares).chain(volumes(&service.value).map(|name| (name.to_owned(), Tie::Volumes))).collect()
+}
+
+/// The ties of the services among a project's targets, by their full names.
+pub fn of_targets(project: &Project) -> Ties {
+    let tied = |names: &BTreeSet<String>, tie| names.iter().map(move |name| (name.clone(), tie)).collect::<Vec<_>>();
+    let services = project.targets.values().filter_map(|target| match &target.kind {
+        TargetKind::Service(service) => Some((target, service)),
+        _ => None,
+    });
+    services
+        .map(|(target, service)| {
+            let full = |name| format!("{}/{name}", service.project.target);
+            let volumes = volumes(&service.whole).map(full).collect();
+            let ties = [
+                tied(&service.follows, Tie::Asks),
+                tied(&service.shares, Tie::Namespace),
+                tied(&volumes, Tie::Volumes),
+            ];
+            (target.name.clone(), ties.concat())
+        })
+        .collect()
 }
 
 /// The services in whose namespaces a service stands, from all that compose said of it.
 pub fn namespaces(service: &serde_json::Value) -> BTreeSet<String> {
     let named = ["network_mode", "ipc", "pid"].iter().filter_map(|key| service.get(*key)?.as_str());
     named.filter_map(|mode| mode.strip_prefix("service:").map(str::to_owned)).collect()
+}
+
+/// The services whose volumes a service has, from all that compose said of it.
+fn volumes(service: &serde_json::Value) -> impl Iterator<Item = &str> {
+    // `SERVICE[:ro]`, or `container:NAME`, which is none of the project's.
+    let named = service["volumes_from"].as_array().into_iter().flatten().filter_map(|one| one.as_str());
+    named.filter_map(|one| one.split(':').next()).filter(|name| *name != "container")
+}
+
+/// Who goes on after what happened to one service, and hangs on that one itself: what hangs on these goes on after them.
+pub fn next<'a>(ties: &'a Ties, name: &'a str, happened: Again) -> impl Iterator<Item = (&'a str, Again)> {
+    ties.iter().filter(move |(follower, _)| *follower != name).filter_map(move |(follower, on)| {
+        let on_it = on.iter().filter(|(other, _)| other == name);
+        Some((follower.as_str(), on_it.filter_map(|(_, tie)| after(*tie, happened)).max()?))
+    })
 }
 
 /// Who goes on after what happened, each after those it hangs on; never one of those it happened to.
@@ -103,7 +137,23 @@ fn after(tie: Tie, happened: Again) -> Option<Again> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::config::ComposeConfig;
+    use crate::{compose::config::ComposeConfig, model::testing};
+
+    #[test]
+    fn targets_are_tied_by_their_full_names() {
+        let mut files = testing::service("web", "files");
+        let TargetKind::Service(service) = &mut files.kind else { panic!("a service") };
+        service.follows = BTreeSet::from(["web/db".into(), "run".into()]);
+        service.shares = BTreeSet::from(["web/db".into()]);
+        service.whole = serde_json::json!({"volumes_from": ["db:ro", "container:db"]});
+        let project = testing::project([testing::target("run", "i"), testing::service("web", "db"), files]);
+        let expected =
+            [("web/db", Tie::Asks), ("run", Tie::Asks), ("web/db", Tie::Namespace), ("web/db", Tie::Volumes)];
+        let mut ties = of_targets(&project);
+        let found: BTreeSet<_> = ties.remove("web/files").expect("a service").into_iter().collect();
+        assert_eq!(found, expected.map(|(name, tie)| (name.to_owned(), tie)).into());
+        assert_eq!(ties, Ties::from([("web/db".to_owned(), Vec::new())]));
+    }
 
     #[test]
     fn who_goes_on_and_how_and_after_whom() {
@@ -134,6 +184,13 @@ mod tests {
             let found = followers(&ties, &happened.split_whitespace().map(read).collect());
             let found: Vec<String> = found.iter().map(|(name, again)| format!("{name}:{again:?}")).collect();
             assert_eq!(found.join(" "), expected, "{happened}");
+        }
+        for (happened, expected) in
+            [(Again::Started, "asks:Started beside:Started"), (Again::Made, "asks:Started beside:Made files:Made")]
+        {
+            let found: Vec<String> =
+                next(&ties, "web", happened).map(|(name, again)| format!("{name}:{again:?}")).collect();
+            assert_eq!(found.join(" "), expected, "{happened:?}");
         }
         let all = layers(&ties, config.services.keys().cloned().collect());
         let all: Vec<String> = all.iter().map(|layer| layer.join(" ")).collect();

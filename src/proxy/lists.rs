@@ -39,6 +39,11 @@ impl Kind {
         }
     }
 
+    /// The list that a request of that method reads.
+    pub fn of_method(method: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.method() == method)
+    }
+
     /// The result's field that holds it.
     fn field(self) -> &'static str {
         match self {
@@ -165,6 +170,16 @@ impl Lists {
                 self.whole.insert(kind, list);
                 Page::Last
             }
+        }
+    }
+
+    /// What a request for the beginning of a list gave, of whoever asked. Known is only what came as a whole.
+    pub fn told(&mut self, kind: Kind, result: Raw<'_>) {
+        // Beside the pages that are being read.
+        let mut alone = Self::default();
+        if alone.page(kind, result) == Page::Last {
+            self.whole.extend(alone.whole);
+            self.harmless.extend(alone.harmless);
         }
     }
 

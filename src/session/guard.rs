@@ -180,14 +180,20 @@ impl Guard {
 
     /// The session has ended in order: nothing is left of it that should not be.
     pub fn end(&self) {
-        let mut state = self.0.state();
+        self.over(self.0.order.leave_ended && !self.keeps());
+    }
+
+    /// The session has ended in order, and what it has is its user's from here on, also what runs.
+    pub fn hand_over(&self) {
+        self.over(true);
+    }
+
+    fn over(&self, is_the_users: bool) {
         let Inner { order, state_folder, .. } = &*self.0;
-        if order.leave_ended
-            && !state.keep
-            && let Err(error) = left::remember(state_folder, order.session)
-        {
+        if is_the_users && let Err(error) = left::remember(state_folder, order.session) {
             tracing::warn!("what is left of this session can't be remembered to be its user's: {error}");
         }
+        let mut state = self.0.state();
         state.ended = true;
         state.tell(&Note::Goodbye);
         state.pipe = None;

@@ -7,7 +7,7 @@ use super::{
     Entry, Ignores, Rules, TargetRules,
     ignores::GitScope,
     noise::is_noise,
-    rules::{Origin, Root},
+    rules::{Explicit, Origin, Root},
 };
 use crate::model::{settings::WatchAction, target::Bind};
 
@@ -95,15 +95,30 @@ impl TargetRules {
             // The root itself: a file that was named, or a folder that went away. Who runs in it is told by a restart.
             return match root.origin {
                 Origin::Named | Origin::BuildFile | Origin::Command => true,
-                Origin::Bind | Origin::Context => !is_input && !self.git_excludes(root, path, entry, ignores),
+                Origin::Bind | Origin::Context => {
+                    !is_input && !self.git_excludes(root, path, entry, ignores) && !self.rule_ignores(root, path)
+                }
             };
         }
         !is_input
+            && !self.rule_ignores(root, path)
             && !root.is_noise(relative)
             && (entry == Entry::Folder || self.has_extension(root, path))
             && !self.is_ignored(path, &root.path, entry)
             && !self.git_excludes(root, path, entry, ignores)
             && !(root.origin == Origin::Context && self.docker_excludes(path, ignores))
+    }
+
+    /// Whether a `develop.watch` rule ignores what `auto` would take for a change.
+    fn rule_ignores(&self, root: &Root, path: &Path) -> bool {
+        let ignores = |rule: &Explicit| path.strip_prefix(&rule.path).is_ok_and(|path| rule.ignore.excludes(path));
+        root.is_by_place() && self.explicit.iter().any(ignores)
+    }
+
+    fn rule_ignores_folder(&self, root: &Root, folder: &Path) -> bool {
+        let ignores =
+            |rule: &Explicit| folder.strip_prefix(&rule.path).is_ok_and(|path| rule.ignore.excludes_folder(path));
+        root.is_by_place() && self.explicit.iter().any(ignores)
     }
 
     fn action_by_place(&self, path: &Path, ignores: &Ignores) -> WatchAction {
@@ -145,6 +160,7 @@ impl TargetRules {
                 let Ok(relative) = folder.strip_prefix(&root.path) else { return false };
                 let docker_excludes = || root.origin == Origin::Context && self.docker_excludes_folder(folder, ignores);
                 wanted_below(&root.path, relative)
+                    && !self.rule_ignores_folder(root, folder)
                     && (relative.as_os_str().is_empty() || !root.is_noise(relative))
                     && !self.git_excludes(root, folder, Entry::Folder, ignores)
                     && !docker_excludes()

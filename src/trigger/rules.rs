@@ -71,6 +71,11 @@ impl Root {
         Self { path, origin, suffixes: &[] }
     }
 
+    /// Whether it is watched for what it is to the container, by `auto`: a mount or a build context.
+    pub(super) fn is_by_place(&self) -> bool {
+        matches!(self.origin, Origin::Bind | Origin::Context)
+    }
+
     /// Whether what lies there (relative to the root) never counts.
     pub(super) fn is_noise(&self, relative: &Path) -> bool {
         is_noise(relative) || (self.origin == Origin::Command && is_made(relative))

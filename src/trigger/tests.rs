@@ -9,7 +9,7 @@ use super::{
 use crate::model::{
     RunTarget, Settings, WatchSettings,
     settings::{
-        WatchAction::{self, Rebuild, Restart},
+        WatchAction::{self, Rebuild, Restart, Sync},
         WatchRule,
     },
 };
@@ -150,12 +150,48 @@ fn develop_watch_comes_first_and_its_strongest_match_decides() {
             ("/p/src/native/a.py", Some(Rebuild)),
             ("/p/src/native/a.c", Some(Rebuild)),
             ("/p/src/tests/a.c", NOTHING),
-            ("/p/src/tests/a.py", Some(Restart)), // not by the rule, but by the bind mount
+            ("/p/src/tests/a.py", NOTHING), // the rule's `ignore` holds for the bind mount too
+            ("/p/src/b/a.py", Some(Restart)),
             ("/p/Cargo.lock", Some(Rebuild)),
             ("/p/mcpmon.toml", Some(Restart)), // exactly this file was named
             ("/p/other", NOTHING),
         ],
     );
+}
+
+#[test]
+fn what_a_rule_ignores_is_no_change_of_a_mount_or_context() {
+    let with = |paths: &[&str], also: Option<WatchRule>| {
+        rules(|watch, run| {
+            watch.auto = true;
+            watch.paths = paths.iter().map(Into::into).collect();
+            watch.rules = vec![rule("/p/web", Sync, &["**/*.py", "**/*.md"], &["tests/", "**/*.md", "!docs/a.md"])];
+            watch.rules.extend(also);
+            run.build = Some(build(Path::new("/p"), Some("web/tests/Dockerfile")));
+        })
+    };
+    let none = Ignores::default();
+    let alone = with(&[], None);
+    check(
+        &alone,
+        &none,
+        &[
+            ("/p/web/a.py", Some(Sync)),
+            ("/p/web/tests/a.py", NOTHING),
+            ("/p/web/tests/deep/a.c", NOTHING),
+            ("/p/web/docs/b.md", NOTHING),
+            ("/p/web/docs/a.md", Some(Sync)), // an exception of the rule's own
+            ("/p/web/a.html", Some(Rebuild)), // not included is not ignored: the image has it
+            ("/p/tests/a.py", Some(Rebuild)), // not under the rule's path
+            ("/p/web/tests/Dockerfile", Some(Rebuild)),
+        ],
+    );
+    let gone = |path: &'static str, entry| alone.hits(Path::new(path), entry, &none).map(|(_, action)| action).next();
+    assert_eq!(gone("/p/web/tests", Entry::Folder), NOTHING, "a folder that is ignored, and went away");
+    assert_eq!(gone("/p/web", Entry::Folder), Some(Sync));
+    // Another rule, or a path that a person named, has a say of its own.
+    check(&with(&[], Some(rule("/p/web/tests", Restart, &[], &[]))), &none, &[("/p/web/tests/a.py", Some(Restart))]);
+    check(&with(&["/p/web/tests"], None), &none, &[("/p/web/tests/a.py", Some(Rebuild))]);
 }
 
 #[test]
@@ -310,6 +346,8 @@ fn folders_in_which_nothing_counts_are_not_looked_into() {
         ("/p/.mcpmon", false),
         ("/p/cache", false),
         ("/p/docs", true), // an exception may bring a file back
+        ("/p/gen/old", false),
+        ("/p/gen/new", true),
         ("/elsewhere", false),
         ("/", false),
     ] {

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,7 +13,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use super::{ChangeReceiver, Watcher};
+use super::{ChangeReceiver, Watcher, printed::Printed};
 use crate::{
     model::{Settings, settings::WatchAction},
     trigger::{Rules, Trigger, samples},
@@ -31,9 +32,13 @@ struct Fixture {
 impl Fixture {
     /// A temporary project folder; `settings` gets its path.
     async fn new(prepare: impl Fn(&Path), settings: impl Fn(&Path) -> Settings) -> Self {
+        Self::printing(|folder| (prepare(folder), Printed::default()).1, settings).await
+    }
+
+    /// `prepare` says which files the process prints into.
+    async fn printing(prepare: impl Fn(&Path) -> Printed, settings: impl Fn(&Path) -> Settings) -> Self {
         let folder = tempfile::Builder::new().prefix("mcpmon-watch-").tempdir().unwrap();
-        prepare(folder.path());
-        let (watcher, changes) = Watcher::new().unwrap();
+        let (watcher, changes) = Watcher::printing(prepare(folder.path())).unwrap();
         let mut fixture = Self { folder, watcher, changes, seen: BTreeSet::new(), warnings: Vec::new() };
         fixture.set(settings).await;
         fixture
@@ -105,6 +110,27 @@ async fn a_save_in_place_and_a_save_by_rename_are_seen_each_time() {
         assert_eq!(fixture.taken(), names(&["src/a.py"]));
         fixture.write("src/.a.py.swp", "editor");
         fs::rename(fixture.path("src/.a.py.swp"), fixture.path("src/a.py")).unwrap();
+        fixture.expect(&["src/a.py"]).await;
+        assert_eq!(fixture.taken(), names(&["src/a.py"]));
+    }
+}
+
+#[tokio::test]
+async fn what_the_process_itself_prints_is_no_change() {
+    let open = |path: &Path| fs::File::options().create(true).append(true).open(path).unwrap();
+    let mut fixture = Fixture::printing(
+        |folder| {
+            write(&folder.join("src/a.py"), "1");
+            Printed::into(open(&folder.join("src/log")).metadata())
+        },
+        |folder| binds(folder, &["src"]),
+    )
+    .await;
+    let (mut log, mut other) = (open(&fixture.path("src/log")), open(&fixture.path("src/a.py")));
+    for _ in 0..3 {
+        writeln!(log, "reloaded").unwrap();
+        // Held as long as the line would be, as it is not closed either.
+        writeln!(other, "2").unwrap();
         fixture.expect(&["src/a.py"]).await;
         assert_eq!(fixture.taken(), names(&["src/a.py"]));
     }

@@ -14,6 +14,7 @@ use std::{
 use super::{
     inbox::{Batch, Command, Inbox, Touch},
     outbox::Outbox,
+    printed::Printed,
     settle::Settling,
     tree::{Tree, is_missing},
 };
@@ -28,11 +29,12 @@ pub(super) struct Worker {
     tree: Tree,
     settling: Settling,
     contents: Inputs,
+    printed: Printed,
 }
 
 impl Worker {
-    pub(super) fn new(inbox: Arc<Inbox>, outbox: Arc<Outbox>, tree: Tree) -> Self {
-        Self { inbox, outbox, tree, settling: Settling::default(), contents: Inputs::default() }
+    pub(super) fn new(inbox: Arc<Inbox>, outbox: Arc<Outbox>, tree: Tree, printed: Printed) -> Self {
+        Self { inbox, outbox, tree, settling: Settling::default(), contents: Inputs::default(), printed }
     }
 
     pub(super) fn run(mut self) {
@@ -93,6 +95,7 @@ impl Worker {
         // before it is set under the new one.
         for (path, touch) in touched {
             match fs::symlink_metadata(&path) {
+                Ok(metadata) if self.printed.has(&metadata) => {}
                 // A link is a file to whoever finds it in a tree; a root may be a link to a folder.
                 Ok(metadata) => {
                     let is_folder = metadata.is_dir() || (self.tree.is_awaited(&path) && path.is_dir());
@@ -225,7 +228,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("above/root");
         fs::create_dir_all(&root).unwrap();
-        let mut worker = Worker::new(Arc::default(), Arc::default(), Tree::new(Box::new(notify::NullWatcher)));
+        let tree = Tree::new(Box::new(notify::NullWatcher));
+        let mut worker = Worker::new(Arc::default(), Arc::default(), tree, Printed::default());
         let settings: Settings = samples::settings(folder.path(), |watch, run| {
             watch.auto = true;
             run.spec.volumes = vec![samples::bind(&root)];

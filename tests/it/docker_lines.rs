@@ -472,6 +472,34 @@ fn stdin_and_the_terminal_pass_through() {
     }
 }
 
+#[test]
+fn what_is_detached_from_by_its_keys_goes_on_and_is_its_users() {
+    let bench = Bench::new("keys");
+    for (line, goes_on) in [
+        ("docker run -it --rm @ --name NAME --network none IMAGE lines --every 100", true),
+        ("docker run -it @ --name NAME --network none --restart on-failure IMAGE lines --every 100", false),
+    ] {
+        let line = format!("{} {}", env!("CARGO_BIN_EXE_mcpmon"), shell_words::join(bench.words(line)));
+        let mut command = Command::new("script");
+        command.args(["-qefc", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        own_variables(&mut command);
+        let mut going = Going::of(command.stderr(Stdio::piped()));
+        let mut keys = going.child.stdin.take().expect("a pipe");
+        going.wait("line 2");
+        keys.write_all(b"\x10\x11").expect("they are read");
+        going.wait(if goes_on { "comes back to it" } else { "stopped and removed" });
+        assert_eq!((going.end(), bench.containers().len()), (Some(0), usize::from(goes_on)), "{line}");
+        if goes_on {
+            assert_eq!(inspected(bench.name())["State"]["Running"], true);
+            let mut cleanup = Command::new(env!("CARGO_BIN_EXE_mcpmon"));
+            own_variables(cleanup.args(["cleanup", "--dry-run", "--verbose", "--format", "json"]));
+            let listed = String::from_utf8(cleanup.output().expect("it runs").stdout).expect("UTF-8");
+            assert!(!listed.contains(bench.name()), "{listed}");
+        }
+        bench.clear();
+    }
+}
+
 /// A line that goes on until it is ended.
 struct Going {
     child: Child,
@@ -482,7 +510,10 @@ struct Going {
 impl Going {
     fn start(bench: &Bench, line: &str, variables: &[(&str, &str)]) -> Self {
         let mut command = bench.command(line, true);
-        command.envs(variables.iter().copied());
+        Self::of(command.envs(variables.iter().copied()))
+    }
+
+    fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().expect("mcpmon starts");
         let lines = lines_of(child.stdout.take().expect("a pipe"));
         let errors = lines_of(child.stderr.take().expect("a pipe"));

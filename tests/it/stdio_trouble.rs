@@ -5,6 +5,10 @@ use std::{
     fs,
     io::{Read, Write},
     process::{Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Instant,
 };
 
@@ -43,6 +47,20 @@ fn memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).expect("RssAnon");
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).expect("a number") << 10
+}
+
+/// Waits until nothing moves any more: what is looked at is something for half a second, and the same.
+#[track_caller]
+fn until_it_stands_still(look: impl Fn() -> String) {
+    let deadline = Instant::now() + DEADLINE;
+    let (mut before, mut same) = (String::new(), 0);
+    while same < 20 {
+        std::thread::sleep(std::time::Duration::from_millis(25)); // between two looks
+        let now = look();
+        same = if now == before && !now.is_empty() { same + 1 } else { 0 };
+        before = now;
+        assert!(Instant::now() < deadline, "it never stands still");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,21 +204,46 @@ fn a_client_that_does_not_read_holds_the_server_back() {
         let pid = String::from_utf8_lossy(&children.stdout).trim().to_owned();
         fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default()
     };
-    let deadline = Instant::now() + DEADLINE;
-    let (mut before, mut same) = (String::new(), 0);
-    while same < 20 {
-        std::thread::sleep(std::time::Duration::from_millis(25)); // between two looks
-        let now = server();
-        same = if now == before && !now.is_empty() { same + 1 } else { 0 };
-        before = now;
-        assert!(Instant::now() < deadline, "it never stands still");
-    }
+    until_it_stands_still(server);
     let held = memory(child.id());
     assert!(held < 12 << 20, "{held} bytes");
     drop(input);
     let output = child.wait_with_output().expect("it ends");
     let answers = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     assert_eq!((output.status.code(), answers), (Some(0), 61));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_not_read_from() {
+    const LINE: &[u8] = b"{not json}\n";
+    const LINES: usize = 50_000;
+    // What is refused needs no server, so no server holds the client back.
+    let project = Project::new("stdio-refused");
+    project.config("[targets.local]\nrun = [\"cat\"]\n");
+    let mut command = project.command(&["run", "local"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("mcpmon starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let sent = Arc::new(AtomicUsize::new(0));
+    let sending = std::thread::spawn({
+        let sent = Arc::clone(&sent);
+        move || {
+            while sent.load(Ordering::Relaxed) < LINES {
+                input.write_all(LINE).expect("it reads");
+                sent.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let stat = format!("/proc/{}/schedstat", child.id());
+    let moves = || format!("{} {}", fs::read_to_string(&stat).unwrap_or_default(), sent.load(Ordering::Relaxed));
+    until_it_stands_still(moves);
+    let (read, held) = (sent.load(Ordering::Relaxed), memory(child.id()));
+    assert!(read > 0 && read < LINES && held < 12 << 20, "{read} lines, {held} bytes");
+    // Once it reads, it is read from again, and each line has its answer.
+    let output = child.wait_with_output().expect("it ends");
+    sending.join().expect("all is sent");
+    let answers = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
+    assert_eq!((output.status.code(), answers), (Some(0), LINES));
 }
 
 #[test]

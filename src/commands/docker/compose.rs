@@ -8,6 +8,11 @@
 //! | `run`, `create` | `once`: the CLI with the labels; what `run` started does not outlive it |
 //! | `start`, `--dry-run`, anything else | mcpmon's process becomes the CLI |
 //!
+//! `start` makes no container. What it starts has the labels of a line that is over and has left it to its user, or of a
+//! session that keeps it and hears of the start itself. Labels can't be changed: a session of this line's own would have
+//! nothing by which others, or its own end, could tell its containers from those of the line that made them. Who wants them
+//! kept types `up -d`.
+//!
 //! | part | what it is for |
 //! |---|---|
 //! | `line` | the line as typed, and compose's other commands about the same project |

@@ -160,6 +160,13 @@ impl Session {
         }
     }
 
+    /// The session has ended in order, and its container goes on as its user's.
+    pub(super) fn hand_over(&self) {
+        if let Some(guard) = &self.guard {
+            guard.hand_over();
+        }
+    }
+
     /// The `--cidfile` of the line's own goes: docker refuses one that is there already, and that container is gone.
     pub(super) fn forget_cidfile(&self) {
         if let Some(file) = &self.line.cidfile {

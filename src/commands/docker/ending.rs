@@ -31,7 +31,7 @@ pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught:
         }
     };
     for container in containers {
-        let runs = !matches!(container.state, State::Created | State::Exited(_) | State::Removing);
+        let runs = runs(&container);
         if !runs && !session.line.remove {
             continue;
         }
@@ -44,6 +44,29 @@ pub(super) async fn leave(session: &Session, status: Option<ExitStatus>, caught:
             }
         }
     }
+}
+
+/// The container that its user left running by docker's detach keys (Ctrl-P Ctrl-Q): the CLI has ended well, and it runs.
+/// None where the engine itself may have started it again (`--restart`): then it can't be told from an end.
+pub(super) async fn detached(session: &Session, status: ExitStatus) -> Option<ObservedContainer> {
+    let line = &session.line;
+    let has_keys = line.tty && line.takes_stdin() && line.restart.as_ref().is_none_or(|policy| policy == "no");
+    if !has_keys || !status.success() {
+        return None;
+    }
+    // What the engine does not tell is looked into by `leave`.
+    let (_, containers) = found(session).await.ok()?;
+    containers.into_iter().find(runs)
+}
+
+/// Says that a container goes on, as its user's.
+pub(super) fn say_goes_on(container: &ObservedContainer) {
+    let name = &container.name;
+    warn(format!("container {name} goes on, without mcpmon; `docker attach {name}` comes back to it"));
+}
+
+fn runs(container: &ObservedContainer) -> bool {
+    !matches!(container.state, State::Created | State::Exited(_) | State::Removing)
 }
 
 /// The engine, and the session's containers on it.

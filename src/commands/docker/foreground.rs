@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use super::{
     child::{catch, exit_code, hand_on, lost, signalled, start, to_end},
     container::Session,
-    ending::{end, found, leave},
+    ending::{detached, end, found, leave, say_goes_on},
     say, warn,
     watching::{Binds, Noticed, Watching},
 };
@@ -66,6 +66,15 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
                 reload
             }
             Over::Ended(status, asked) => {
+                if asked.is_none()
+                    && let Some(container) = detached(&session, status).await
+                {
+                    say_goes_on(&container);
+                    session
+                        .keep(&Event::Stopping { cause: "docker was detached, and the container goes on".to_owned() });
+                    session.hand_over();
+                    return Ok(exit_code(status));
+                }
                 leave(&session, Some(status), &mut caught).await;
                 let code = exit_code(status);
                 let cause = asked.map_or_else(|| format!("docker ended, exit code {code}"), |_| "a signal".to_owned());

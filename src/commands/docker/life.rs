@@ -8,6 +8,9 @@
 //! | `docker restart` | `kill` (the stop signal), `die`, `stop`, `start` |
 //! | `docker kill` | `kill` (SIGKILL), `die` |
 //! | `docker rm -f` | `kill` (SIGKILL), `die`, `destroy` |
+//!
+//! Nothing in a stop's events, nor what the engine says of the container meanwhile, differs from a restart's before the
+//! `start`: that one is waited for.
 
 use std::time::{Duration, Instant};
 

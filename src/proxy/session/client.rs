@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::ServerId;
 use crate::proxy::{
     frame::Frame,
-    lists::Capability,
+    lists::{Capability, Kind},
     message::{ById, Id, Raw, read},
 };
 
@@ -88,6 +88,8 @@ pub(super) enum Purpose {
     Unsubscribe(String),
     /// It stays open.
     Listen,
+    /// The beginning of a list: what a later server's is compared with.
+    List(Kind),
     /// A tool call, kept so that it can be repeated where that does no harm.
     Call(Frame),
 }

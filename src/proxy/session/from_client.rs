@@ -10,6 +10,7 @@ use super::{
 use crate::proxy::{
     edit,
     frame::Frame,
+    lists::Kind,
     make::{self, INVALID_REQUEST, PARSE_ERROR, Reason},
     message::{Id, Message, Raw, Request, Response, parse, read},
 };
@@ -102,6 +103,10 @@ impl Session {
         struct Uri {
             uri: String,
         }
+        #[derive(serde::Deserialize)]
+        struct Page {
+            cursor: Option<String>,
+        }
         let uri = || read::<Uri>(request.params).map(|params| params.uri);
         let purpose = match &*request.method {
             "initialize" => {
@@ -121,7 +126,12 @@ impl Session {
                 Purpose::Listen
             }
             "tools/call" if frame.len() <= KEPT_CALL => Purpose::Call(frame.clone()),
-            _ => Purpose::Plain,
+            method => match Kind::of_method(method) {
+                Some(kind) if read::<Page>(request.params).is_none_or(|page| page.cursor.is_none()) => {
+                    Purpose::List(kind)
+                }
+                _ => Purpose::Plain,
+            },
         };
         let is_open = self.client.accepted().is_none() && self.client.modern.is_none();
         let asks_in_it = is_open && !matches!(purpose, Purpose::Initialize);

@@ -17,6 +17,9 @@ use crate::proxy::{
     message::{Id, Message, Outcome, Raw, Request, Response, parse, read},
 };
 
+/// A list of the client's that is larger than this is not looked into: that costs a multiple of it for a moment.
+const KNOWN_LIST: usize = 1 << 20;
+
 impl Session {
     pub(super) fn server_sent(&mut self, server: ServerId, frame: Frame, now: Instant) {
         let Some(instance) = self.instances.get_mut(&server) else { return };
@@ -257,7 +260,12 @@ impl Session {
             }
             Purpose::Unsubscribe(uri) => self.client.subscriptions.retain(|(other, _)| *other != uri),
             Purpose::Listen => drop(self.client.listens.remove(id)),
-            Purpose::Plain | Purpose::Call(_) => {}
+            Purpose::List(kind) if frame.len() <= KNOWN_LIST => {
+                if let Some(instance) = self.instances.get_mut(&server) {
+                    instance.lists.told(kind, result);
+                }
+            }
+            Purpose::Plain | Purpose::List(_) | Purpose::Call(_) => {}
         }
         frame
     }

@@ -49,6 +49,7 @@ impl Session {
         }
         if self.current == Some(server) {
             self.current = None;
+            self.reload.left = Some(instance.offers());
             self.crashed(server, &instance, reason, now);
         } else if self.next == Some(server) {
             self.failed(server, instance.purpose, reason, false, now);

@@ -36,7 +36,7 @@ impl Session {
             self.reload.told_apart = None;
         }
 
-        // What stopped first has left its lists behind.
+        // What stopped first, or crashed, has left its lists behind.
         let left = self.reload.left.take();
         let before = old.and_then(|old| self.instances.get(&old)).map(Instance::offers).or(left).unwrap_or_default();
         let after = self.instances.get(&new).map(Instance::offers).unwrap_or_default();

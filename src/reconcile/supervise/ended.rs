@@ -7,7 +7,7 @@ use super::{
     memory::{Rejected, Spare},
 };
 use crate::{
-    compose::followers::Again,
+    compose::followers::{self, Again},
     engine::{Engine, Images},
     model::{Settings, TargetKind, settings::WatchAction, target::UpdateOrder},
     output::{
@@ -244,32 +244,32 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
-    /// Services that asked for it (`depends_on.restart`) start again after what they depend on; those that stand on its
-    /// network are made anew where it has another container. Those that began after `began` have seen it already.
+    /// Services that hang on one ([`followers`]) start again after it, or are made anew. Those that began after `began` have
+    /// seen it already. What hangs on these goes on when they have.
     fn followers_start_again(&mut self, name: &str, again: Again, began: Instant) {
         let settings = Arc::clone(&self.settings);
-        for target in settings.project.targets.values() {
-            let TargetKind::Service(service) = &target.kind else { continue };
-            let memory = self.targets.get(&target.name);
-            let older = memory.filter(|memory| memory.since.is_none_or(|since| since < began));
-            let runs = older.and_then(|memory| memory.current.clone());
-            let Some(old) = runs.filter(|_| service.follows.contains(name) && !self.is_working_on(&target.name)) else {
-                continue;
+        for (follower, again) in followers::next(&followers::of_targets(&settings.project), name, again) {
+            let memory = self.targets.get(follower).filter(|memory| memory.since.is_none_or(|since| since < began));
+            let current = memory.and_then(|memory| memory.current.clone());
+            let Some(old) = current.filter(|_| !self.is_working_on(follower)) else { continue };
+            let follower = follower.to_owned();
+            let (action, cause) = match again {
+                Again::Made => {
+                    (ActionKind::Replace, format!("{name} has another container, whose network or volumes it has"))
+                }
+                Again::Started => {
+                    (ActionKind::Restart, format!("{name} started again, and its depends_on asks for it"))
+                }
             };
-            let stands_on = again == Again::Made && service.shares.contains(name);
-            let action = if stands_on { ActionKind::Replace } else { ActionKind::Restart };
-            let cause = format!("{name} started again, and its depends_on asks for it");
-            self.report(Event::ActionStarted { target: target.name.clone(), action, cause });
-            self.trigger.busy(&target.name);
-            self.working.insert(Subject::Target(target.name.clone()), action);
-            let (executor, settings, follower) =
-                (Arc::clone(&self.executor), Arc::clone(&settings), target.name.clone());
+            self.report(Event::ActionStarted { target: follower.clone(), action, cause });
+            self.trigger.busy(&follower);
+            self.working.insert(Subject::Target(follower.clone()), action);
+            let (executor, settings) = (Arc::clone(&self.executor), Arc::clone(&settings));
             let reload = Reload { target: follower.clone(), action: WatchAction::Restart, first_path: None, count: 0 };
             self.spawn(Work::Reload(reload, action), async move {
-                if stands_on {
-                    executor.remake_service(&settings.project, &follower).await
-                } else {
-                    executor.reload(&settings.project, &follower, false, &old).await
+                match again {
+                    Again::Made => executor.remake_service(&settings.project, &follower).await,
+                    Again::Started => executor.reload(&settings.project, &follower, false, &old).await,
                 }
             });
         }

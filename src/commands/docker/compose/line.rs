@@ -32,7 +32,7 @@ impl Line {
         command: CommandLine,
     ) -> Option<Self> {
         let is_dry = invocation.others.iter().any(|word| word == "--dry-run" || word == "--dry-run=true");
-        // `start` starts what is there: labels can't be put on any more.
+        // `start` starts what is there, and is its user's or another session's: labels can't be put on any more.
         if is_dry || command.dry_run || command.command == Command::Start {
             return None;
         }

@@ -40,6 +40,52 @@ fn what_stops_first_is_compared_too() {
     assert_eq!(seen(&out), [CHANGED, "! reloaded in 0 ms (start 0, handshake 0); tools +b"]);
 }
 
+/// The client asks for the tools; the server answers.
+fn asks(world: &mut World, server: u32, names: &[&str], cursor: &str) {
+    let params = format!("{{{cursor}}}");
+    let _ = world.client(&format!(r#"{{"jsonrpc":"2.0","id":"9","method":"tools/list","params":{params}}}"#));
+    assert_eq!(world.server(server, &tools("9", names)).len(), 1);
+}
+
+/// The server crashes, and the next one has these tools; what the client hears.
+fn crashes(world: &mut World, server: u32, names: &[&str]) -> Vec<String> {
+    let out = world.exited(server, "exit code 3");
+    if !out.iter().any(|line| line.starts_with("start")) {
+        world.pass(seconds(60));
+        let _ = world.handle(Input::Tick);
+    }
+    let _ = world.started(server + 1);
+    let out = world.server(server + 1, &initialized(0, "2025-06-18", TOOLS));
+    let list = own(&out, server + 1, "tools/list");
+    let out = world.server(server + 1, &tools(&list, names));
+    out.into_iter().filter(|line| line.starts_with("> ")).collect()
+}
+
+#[test]
+fn what_crashes_is_compared_with_what_its_client_has_seen() {
+    let mut world = legacy(TOOLS);
+    asks(&mut world, 1, &["a"], "");
+    assert_eq!(crashes(&mut world, 1, &["a"]), Vec::<String>::new(), "the same");
+    assert_eq!(crashes(&mut world, 2, &["a"]), Vec::<String>::new(), "known of one that was asked at its start");
+    assert_eq!(crashes(&mut world, 3, &["b"]), [CHANGED]);
+    let _ = world.server(4, CHANGED.trim_start_matches("> "));
+    assert_eq!(crashes(&mut world, 4, &["b"]), [CHANGED], "they were others than is known");
+
+    for part in [None, Some(r#""cursor":"2""#)] {
+        let mut world = legacy(TOOLS);
+        if let Some(cursor) = part {
+            asks(&mut world, 1, &["a"], cursor);
+        }
+        assert_eq!(crashes(&mut world, 1, &["a"]), [CHANGED], "nobody knows the whole list: {part:?}");
+    }
+
+    // It crashes while the next one is on its way.
+    let mut world = legacy(TOOLS);
+    let list = own(&world.handle(Input::Changed { rebuild: false }), 1, "tools/list");
+    let _ = world.server(1, &tools(&list, &["a"]));
+    assert_eq!(crashes(&mut world, 1, &["a"]), Vec::<String>::new());
+}
+
 #[test]
 fn what_stops_first_has_a_second_to_tell_its_lists() {
     let (mut world, _) = stop_first();
