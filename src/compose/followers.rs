@@ -57,12 +57,12 @@ pub fn of_targets(project: &Project) -> Ties {
         .map(|(target, service)| {
             let full = |name| format!("{}/{name}", service.project.target);
             let volumes = volumes(&service.whole).map(full).collect();
-            let ties = [
+            let all = [
                 tied(&service.follows, Tie::Asks),
                 tied(&service.shares, Tie::Namespace),
                 tied(&volumes, Tie::Volumes),
             ];
-            (target.name.clone(), ties.concat())
+            (target.name.clone(), all.concat())
         })
         .collect()
 }

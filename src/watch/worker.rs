@@ -253,7 +253,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("mcpmon.toml");
         fs::write(&config, "version = 1").unwrap();
-        let mut worker = Worker::new(Arc::default(), Arc::default(), Tree::new(Box::new(notify::NullWatcher)));
+        let tree = Tree::new(Box::new(notify::NullWatcher));
+        let mut worker = Worker::new(Arc::default(), Arc::default(), tree, Printed::default());
         let rules = Arc::new(Rules::new(&samples::settings(folder.path(), |_, _| {}), None));
         let (reply, _) = oneshot::channel();
         let set = Command::Set { rules, inputs: [config.clone()].into(), reply };
