@@ -380,14 +380,9 @@ async fn links_are_not_followed_but_a_root_may_be_one() {
 #[tokio::test]
 async fn ten_thousand_files_at_once_are_one_reload() {
     let files: Vec<String> = (0..10_000).map(|number| format!("src/folder{}/file{number}.py", number % 100)).collect();
-    let settings = |folder: &Path| {
-        let mut settings = binds(folder, &["src"]);
-        settings.project.targets.values_mut().for_each(|target| target.watch.delay = Duration::from_millis(500));
-        settings
-    };
+    let settings = |folder: &Path| binds(folder, &["src"]);
     let mut fixture =
         Fixture::new(|folder| files.iter().for_each(|file| write(&folder.join(file), "1")), settings).await;
-    let mut trigger = Trigger::new(Arc::new(Rules::new(&settings(fixture.folder.path()), None)));
     let folder = fixture.folder.path().to_path_buf();
     let all = files.clone();
     let writing = std::thread::spawn(move || {
@@ -397,17 +392,19 @@ async fn ten_thousand_files_at_once_are_one_reload() {
         }
         start.elapsed()
     });
-    let (mut reloads, until) = (Vec::new(), Instant::now() + DEADLINE);
-    while reloads.is_empty() {
-        let deadline = trigger.next_deadline().unwrap_or(until).min(until);
-        assert!(Instant::now() < until, "no reload");
-        if let Ok(changes) = timeout(deadline.saturating_duration_since(Instant::now()), fixture.changes.next()).await {
-            assert!(!changes.rescan, "no events should be lost here");
-            trigger.changed(Instant::now(), &changes);
-        }
-        reloads = trigger.poll(Instant::now());
+    // To the trigger it is one moment: how long a busy machine takes to write them all is not what is asked.
+    let mut trigger = Trigger::new(Arc::new(Rules::new(&settings(fixture.folder.path()), None)));
+    let (now, until) = (Instant::now(), Instant::now() + 3 * DEADLINE);
+    let mut told = BTreeSet::new();
+    while told.len() < files.len() {
+        let left = until.saturating_duration_since(Instant::now());
+        let changes = timeout(left, fixture.changes.next()).await.expect("all of them are told");
+        assert!(!changes.rescan, "no events should be lost here");
+        told.extend(changes.paths.keys().cloned());
+        trigger.changed(now, &changes);
     }
     println!("10,000 files written in {:?}", writing.join().unwrap());
+    let reloads = trigger.poll(trigger.next_deadline().expect("a reload is due"));
     assert_eq!(reloads.len(), 1);
     assert_eq!((reloads[0].count, reloads[0].action), (10_000, WatchAction::Restart));
     trigger.done(Instant::now(), &reloads[0].target);
