@@ -32,8 +32,10 @@ fn run_detached(plan: &Plan) -> Outcome<Row> {
     let label = format!("{key}={value}");
     let line = ["docker", "run", "-d", "--init", "--network", "none", "--label", &label, IMAGE, "idle"];
     let (mut with, mut without) = (Vec::new(), Vec::new());
-    for round in 0..plan.saves {
-        say(&format!("docker run -d, round {} of {}", round + 1, plan.saves));
+    // A tenth of it is what the machine does besides: few rounds say little.
+    let rounds = 3 * plan.saves;
+    for round in 0..rounds {
+        say(&format!("docker run -d, round {} of {rounds}", round + 1));
         let mut without_mcpmon = Command::new(line[0]);
         without_mcpmon.args(&line[1..]).current_dir(&corner.folder);
         let (took, id, mut child) = to_the_id(without_mcpmon)?;
