@@ -351,7 +351,7 @@ async fn a_watchdog_waits_for_an_engine_that_is_gone() {
 
 #[test]
 fn a_stop_ends_daemons_too() {
-    let project = Project::new("daemon");
+    let mut project = Project::new("daemon");
     let pid = project.elsewhere("pid");
     let script = format!("setsid sh -c 'echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600' & cat", pid.display());
     let mut client = Client::start(&project, &["sh", "-c", &script]);
@@ -364,7 +364,10 @@ fn a_stop_ends_daemons_too() {
     assert!(!lives(daemon), "it left its group, not its session");
     assert_eq!((marked_by(session), files_of(session)), (Vec::new(), Vec::new()));
 
-    // One that nobody could end is ended by the next session, whatever that is.
+    // One that nobody could end is ended by the next session, whatever that is: here it is none of another test.
+    let runtime = project.elsewhere("runtime");
+    fs::create_dir(&runtime).expect("a folder");
+    project.environment("XDG_RUNTIME_DIR", &runtime.display().to_string());
     fs::remove_file(&pid).expect("the pid file");
     let client = Client::start(&project, &["sh", "-c", &script]);
     until("the daemon runs", || pid.exists());
