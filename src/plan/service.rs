@@ -20,11 +20,19 @@ type Decision = Result<(Step, String), String>;
 impl<'a> View<'a> {
     pub(super) fn service(&self, target: &Target, service: &ServiceTarget) -> Vec<Change> {
         let subject = || Subject::Target(target.name.clone());
-        let mut containers: Vec<&ObservedContainer> = self.containers(&target.name).collect();
+        let mut containers = self.of_service(&target.name, service);
         containers.sort_by_key(|container| (number(container), container.created));
         let mut changes = Vec::new();
         let in_charge =
             |container: &&ObservedContainer| matches!(self.owner(container), Ownership::Mine | Ownership::Dead { .. });
+        let of_another: Vec<_> =
+            self.containers(&target.name).filter(|container| !service.is_of_its_project(container)).collect();
+        if !of_another.is_empty() && of_another.iter().all(in_charge) {
+            // First: one of them may hold the port or the name that the new one needs.
+            let ids = of_another.iter().map(|container| container.id.clone()).collect();
+            let cause = format!("compose project {} is asked for", service.project.name);
+            changes.push(change(subject(), Step::Remove { containers: ids }, cause));
+        }
         if containers.len() > service.replicas && containers.iter().all(in_charge) {
             // Those that are as asked stay, the lowest numbers first.
             containers.sort_by_key(|container| (!self.is_as_asked(container, service), number(container)));
@@ -49,10 +57,30 @@ impl<'a> View<'a> {
             main.waits = dependencies.filter_map(|(name, condition)| self.unmet(name, *condition)).collect();
             if main.waits.is_empty() {
                 main.waits.extend(self.stands_on(service));
+                main.waits.extend(self.in_its_place(target, service));
             }
         }
         changes.push(main);
         changes
+    }
+
+    /// The target's containers, as far as they are of the compose project that is asked for.
+    fn of_service(&self, target: &str, service: &ServiceTarget) -> Vec<&'a ObservedContainer> {
+        self.containers(target).filter(|container| service.is_of_its_project(container)).collect()
+    }
+
+    /// Containers that another target made of the same service (its name in the file was another one, say): compose would
+    /// take them for the service's own, and make none.
+    fn in_its_place(&self, target: &Target, service: &ServiceTarget) -> impl Iterator<Item = String> {
+        let others = self.observed.containers.iter().filter(|container| {
+            service.is_of_its_project(container)
+                && container.labels.get(COMPOSE_SERVICE) == Some(&service.service)
+                && container.labels.target() != Some(&target.name)
+        });
+        others.map(|container| {
+            let whose = container.labels.target().unwrap_or_default();
+            format!("container {} of {whose} must be removed", container.name)
+        })
     }
 
     /// The services whose network (or other namespace) it has, as far as they are to be made anew: with them it would
@@ -61,8 +89,7 @@ impl<'a> View<'a> {
         let is_made_anew = |name: &&String| {
             let Some(other) = self.desired.targets.get(*name) else { return false };
             let TargetKind::Service(shared) = &other.kind else { return false };
-            let containers: Vec<&ObservedContainer> = self.containers(name).collect();
-            let step = self.service_step(other, shared, &containers);
+            let step = self.service_step(other, shared, &self.of_service(name, shared));
             matches!(step, Ok((Step::Create { .. } | Step::Replace { .. }, _)))
         };
         service.shares.iter().filter(is_made_anew).map(|name| format!("{name} is made first"))
@@ -74,7 +101,7 @@ impl<'a> View<'a> {
 
     fn service_step(&self, target: &Target, service: &ServiceTarget, containers: &[&ObservedContainer]) -> Decision {
         self.somebody_else(service)?;
-        for container in containers {
+        for container in self.containers(&target.name) {
             match self.owner(container) {
                 Ownership::Mine | Ownership::Dead { .. } => {}
                 Ownership::Living { pid } => {
@@ -99,7 +126,8 @@ impl<'a> View<'a> {
         };
         if containers.is_empty() && service.replicas > 0 {
             let step = Step::Create { image };
-            return if self.situation.made.contains(&target.name) {
+            let is_gone = self.containers(&target.name).next().is_none();
+            return if is_gone && self.situation.made.contains(&target.name) {
                 drift(step, "somebody removed it".into())
             } else {
                 Ok((step, "there is none".into()))
@@ -242,7 +270,7 @@ impl<'a> View<'a> {
         if self.situation.busy.contains(name) {
             return Some(format!("{name} is being worked on"));
         }
-        let containers: Vec<&'a ObservedContainer> = self.containers(name).collect();
+        let containers = self.of_service(name, service);
         let enough = containers.len() >= service.replicas;
         let all = |check: &dyn Fn(&ObservedContainer) -> bool| containers.iter().all(|container| check(container));
         let ended_well = |container: &ObservedContainer| container.state == State::Exited(Some(0));

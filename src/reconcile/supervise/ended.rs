@@ -147,6 +147,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 );
                 let memory = self.memory(&target);
                 memory.refresh &= !with_image;
+                // What this session removed is missing for its own reasons.
+                memory.made &= !matches!(change.step, Step::Remove { .. });
                 memory.said = None;
                 if let (Step::Adopt { container }, Some(followers)) = (&change.step, &self.followers) {
                     // It began long ago; what it printed then was shown then.
