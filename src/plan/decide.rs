@@ -349,12 +349,11 @@ impl<'a> View<'a> {
                 ));
             }
             Ownership::Dead { reason, adoptable } => {
-                let same_image =
-                    self.observed.images.get(&run.spec.image).is_none_or(|image| image.id == container.image_id);
-                if *adoptable && same_image && container.labels.config_hash() == Some(hash) {
-                    return Ok((Step::Adopt { container: id }, reason.clone()));
-                }
-                return replace(reason.clone(), Vec::new());
+                return match self.run_difference(container, run, hash) {
+                    None if *adoptable => Ok((Step::Adopt { container: id }, reason.clone())),
+                    None => replace(reason.clone(), Vec::new()),
+                    Some((cause, fields)) => replace(format!("{cause}; {reason}"), fields),
+                };
             }
             Ownership::Remote { host } => {
                 return Err(format!(
@@ -363,23 +362,10 @@ impl<'a> View<'a> {
                 ));
             }
         }
-        if container.labels.config_hash() != Some(hash) {
-            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), run);
-            let cause =
-                if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
-            return replace(cause.into(), fields);
+        if let Some((cause, fields)) = self.run_difference(container, run, hash) {
+            return replace(cause, fields);
         }
         let wanted_image = self.observed.images.get(&run.spec.image);
-        if let Some(wanted) = wanted_image
-            && wanted.id != container.image_id
-        {
-            let field = FieldChange {
-                field: IMAGE_ID.into(),
-                old: Some(short(&container.image_id).into()),
-                new: Some(short(&wanted.id).into()),
-            };
-            return replace(format!("{} is another image now", run.spec.image), vec![field]);
-        }
         // What failed before is not in the way of a container that only has to be started again.
         let runs = container.state == State::Running;
         let worth_trying = wanted_image.is_some() && (runs || !self.situation.rejected.contains_key(&target.name));
@@ -430,6 +416,30 @@ impl<'a> View<'a> {
     }
 
     /// What must come before the target can start.
+    /// What the container was made of that is not what is asked for: in words, and field by field.
+    fn run_difference(
+        &self,
+        container: &ObservedContainer,
+        run: &RunTarget,
+        hash: &str,
+    ) -> Option<(String, Vec<FieldChange>)> {
+        if container.labels.config_hash() == Some(hash) {
+            return self.other_image(container, &run.spec.image);
+        }
+        Some(other_spec(differences(container.labels.get(CONFIG).unwrap_or_default(), run)))
+    }
+
+    /// The same, of the image alone.
+    pub(super) fn other_image(&self, container: &ObservedContainer, image: &str) -> Option<(String, Vec<FieldChange>)> {
+        let wanted = self.observed.images.get(image).filter(|wanted| wanted.id != container.image_id)?;
+        let field = FieldChange {
+            field: IMAGE_ID.into(),
+            old: Some(short(&container.image_id).into()),
+            new: Some(short(&wanted.id).into()),
+        };
+        Some((format!("{image} is another image now"), vec![field]))
+    }
+
     fn waits(&self, target: &Target, run: &RunTarget, blocked: &BTreeSet<String>) -> Vec<String> {
         let networks = run.spec.networks.keys();
         let volumes = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
@@ -541,5 +551,11 @@ fn is_of_build(field: &FieldChange) -> bool {
 /// The first twelve digits of an id, as docker shows it.
 pub fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
+/// Why a container of another spec is replaced.
+pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
+    let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
+    (cause.to_owned(), fields)
+}
+
     id.get(..12).unwrap_or(id)
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, short},
+    decide::{REMOVAL_MS, View, change, hold, other_spec, short},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
@@ -166,10 +166,8 @@ impl<'a> View<'a> {
 
     /// Whether a dead session's container is as asked, so that it may be taken over.
     fn is_adoptable(&self, service: &ServiceTarget, container: &ObservedContainer) -> bool {
-        let same_image = self.observed.images.get(&service.image).is_none_or(|image| image.id == container.image_id);
         matches!(self.owner(container), Ownership::Dead { adoptable: true, .. })
-            && same_image
-            && container.labels.config_hash() == Some(&service.hash)
+            && self.service_difference(service, container).is_none()
     }
 
     /// The first container that was made from something else.
@@ -179,26 +177,14 @@ impl<'a> View<'a> {
         containers: &[&'c ObservedContainer],
     ) -> Option<(&'c ObservedContainer, String, Vec<FieldChange>)> {
         containers.iter().copied().find_map(|container| {
-            if let Ownership::Dead { reason, .. } = self.owner(container)
-                && !self.is_adoptable(service, container)
-            {
-                return Some((container, reason.clone(), Vec::new()));
+            match (self.owner(container), self.service_difference(service, container)) {
+                (Ownership::Dead { reason, adoptable: false }, None) => Some((container, reason.clone(), Vec::new())),
+                (_, None) => None,
+                (Ownership::Dead { reason, .. }, Some((cause, fields))) => {
+                    Some((container, format!("{cause}; {reason}"), fields))
+                }
+                (_, Some((cause, fields))) => Some((container, cause, fields)),
             }
-            if container.labels.config_hash() != Some(&service.hash) {
-                let fields = service_differences(container.labels.get(CONFIG).unwrap_or_default(), service);
-                let same = fields.is_empty();
-                let cause = if same { "made from another configuration" } else { "the file asks for something else" };
-                return Some((container, cause.into(), fields));
-            }
-            let wanted = self.observed.images.get(&service.image)?;
-            (wanted.id != container.image_id).then(|| {
-                let field = FieldChange {
-                    field: "image id".into(),
-                    old: Some(short(&container.image_id).into()),
-                    new: Some(short(&wanted.id).into()),
-                };
-                (container, format!("{} is another image now", service.image), vec![field])
-            })
         })
     }
 
@@ -212,6 +198,18 @@ impl<'a> View<'a> {
                 Ok((Step::Replace { container: id, image: None, fields: Vec::new() }, cause))
             }
             State::Running => {
+    /// What the container was made of that is not what is asked for: in words, and field by field.
+    fn service_difference(
+        &self,
+        service: &ServiceTarget,
+        container: &ObservedContainer,
+    ) -> Option<(String, Vec<FieldChange>)> {
+        if container.labels.config_hash() == Some(&service.hash) {
+            return self.other_image(container, &service.image);
+        }
+        Some(other_spec(service_differences(container.labels.get(CONFIG).unwrap_or_default(), service)))
+    }
+
                 let ready = matches!(container.health, Health::None | Health::Healthy);
                 Ok((Step::Same { container: Some(id), ready }, String::new()))
             }

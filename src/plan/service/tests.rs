@@ -165,6 +165,19 @@ fn each_state_has_its_step() {
             "replace: its owner is dead",
         ),
         (
+        (
+            "a dead session's of another image",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].image_id = "sha256:old".into();
+                now.owners.insert(
+                    found[0].id.clone(),
+                    Ownership::Dead { reason: "its owner is dead".into(), adoptable: true },
+                );
+            },
+            "replace: i is another image now; its owner is dead",
+        ),
             "a dead session's that is as asked",
             2,
             2,
