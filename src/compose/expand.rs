@@ -295,6 +295,18 @@ mod tests {
     }
 
     #[test]
+    fn what_an_env_file_sets_is_shown_as_a_fingerprint() {
+        let mut target = testing::service("web", "a");
+        let TargetKind::Service(service) = &mut target.kind else { panic!() };
+        service.spec = serde_json::json!({"image": "i", "environment": {"PLAIN": "1", "PIN": "123", "MODE": "hidden"}});
+        let env_file_keys = ["PIN", "MODE", "OTHER"].map(str::to_owned).into();
+        service.project = Arc::new(ComposeProject { env_file_keys, ..(*service.project).clone() });
+        let kept = crate::model::fingerprint::remember_service(service);
+        assert!(!kept.contains("hidden") && !kept.contains("123\"") && !kept.contains("OTHER"), "{kept}");
+        assert!(kept.contains("\"PLAIN\":\"1\"") && kept.contains("\"PIN\":\"*** ("), "{kept}");
+    }
+
+    #[test]
     fn a_dependency_on_a_compose_target_means_its_services() {
         let app = &expanded(PROJECT).targets["app"];
         let depends: Vec<_> = app.depends_on.iter().map(|(name, condition)| (name.as_str(), *condition)).collect();

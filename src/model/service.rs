@@ -79,6 +79,8 @@ pub struct ComposeProject {
     pub networks: BTreeMap<String, String>,
     /// Volumes that compose makes, by their name on the engine.
     pub volumes: BTreeSet<String>,
+    /// Variables that its services' env files set: what they are set to is nobody's business.
+    pub env_file_keys: BTreeSet<String>,
 }
 
 impl ServiceTarget {
