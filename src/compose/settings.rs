@@ -106,6 +106,10 @@ impl Composer {
             }
         }
         expand::link(&mut settings.project);
+        errors.extend(expand::part_networks(&mut settings.project).into_iter().map(|(network, target)| {
+            Error::config(format!("{target}: its compose project makes the network {network}, and so does [networks]"))
+                .hint(format!("give the one named {network:?} `external = true` to use compose's, or another name"))
+        }));
         if let Some(error) = unknown_dependency(&settings) {
             errors.push(error);
         }

@@ -8,6 +8,7 @@ use crate::model::{
     fingerprint::{FieldChange, config_hash, differences},
     labels::{CONFIG, CONFIG_HASH},
     observed::{ObservedImage, ObservedResource},
+    service::COMPOSE_PROJECT,
     settings::OnDrift,
     spec::MountSource,
     target::{Condition, PullPolicy},
@@ -213,6 +214,11 @@ fn resource(view: &View<'_>, subject: Subject, user: &str, hash: &str, found: Op
                 "a {word} of that name is there and is not this project's: set `external = true` to use it, or another `name`"
             ),
         ),
+        Some(found) if found.labels.get(COMPOSE_PROJECT).is_some() && word == "network" => {
+            let is_used = view.observed.containers.iter().any(|one| one.networks.contains(subject.name()));
+            let step = if is_used { Step::Hold { retry_ms: None } } else { Step::Remove { containers: Vec::new() } };
+            change(subject, step, "compose made it, for a project that left the file")
+        }
         Some(found) if found.labels.get(CONFIG_HASH) != Some(hash) => change(
             subject,
             Step::Hold { retry_ms: None },
@@ -410,12 +416,6 @@ impl<'a> View<'a> {
         }
     }
 
-    fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
-        let refresh = self.situation.refresh.contains(&target.name);
-        image(run, self.observed.images.get(&run.spec.image), refresh)
-    }
-
-    /// What must come before the target can start.
     /// What the container was made of that is not what is asked for: in words, and field by field.
     fn run_difference(
         &self,
@@ -440,6 +440,12 @@ impl<'a> View<'a> {
         Some((format!("{image} is another image now"), vec![field]))
     }
 
+    fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
+        let refresh = self.situation.refresh.contains(&target.name);
+        image(run, self.observed.images.get(&run.spec.image), refresh)
+    }
+
+    /// What must come before the target can start.
     fn waits(&self, target: &Target, run: &RunTarget, blocked: &BTreeSet<String>) -> Vec<String> {
         let networks = run.spec.networks.keys();
         let volumes = run.spec.volumes.iter().filter_map(|mount| match &mount.source {
@@ -512,7 +518,8 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Networks of this project that the file no longer asks for and no container uses.
+    /// Networks of this project that the file no longer asks for and no container uses. One that compose did not make is in
+    /// the way of compose's own.
     fn unused_networks(&self) -> Vec<Change> {
         let in_use: BTreeSet<&String> =
             self.observed.containers.iter().flat_map(|container| &container.networks).collect();
@@ -534,7 +541,7 @@ impl<'a> View<'a> {
                     && found.labels.project() == Some(&self.desired.name)
                     && !self.desired.networks.contains_key(*name)
                     && !in_use.contains(name)
-                    && !of_services.contains(name)
+                    && !(of_services.contains(name) && found.labels.get(COMPOSE_PROJECT).is_some())
                     && self.situation.prune
             })
             .map(|(name, _)| {
@@ -544,6 +551,12 @@ impl<'a> View<'a> {
     }
 }
 
+/// Why a container of another spec is replaced.
+pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
+    let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
+    (cause.to_owned(), fields)
+}
+
 fn is_of_build(field: &FieldChange) -> bool {
     field.field.starts_with("build.")
 }
@@ -551,11 +564,5 @@ fn is_of_build(field: &FieldChange) -> bool {
 /// The first twelve digits of an id, as docker shows it.
 pub fn short(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
-/// Why a container of another spec is replaced.
-pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
-    let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
-    (cause.to_owned(), fields)
-}
-
     id.get(..12).unwrap_or(id)
 }

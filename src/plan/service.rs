@@ -58,6 +58,7 @@ impl<'a> View<'a> {
             if main.waits.is_empty() {
                 main.waits.extend(self.stands_on(service));
                 main.waits.extend(self.in_its_place(target, service));
+                main.waits.extend(self.in_its_networks(service));
             }
         }
         changes.push(main);
@@ -81,6 +82,15 @@ impl<'a> View<'a> {
             let whose = container.labels.target().unwrap_or_default();
             format!("container {} of {whose} must be removed", container.name)
         })
+    }
+
+    /// Networks that the service's project needs, and that compose did not make: it takes none but its own.
+    fn in_its_networks(&self, service: &ServiceTarget) -> impl Iterator<Item = String> {
+        let names = service.project.networks.values().filter(|name| {
+            let found = self.observed.networks.get(*name);
+            found.is_some_and(|found| found.labels.get(COMPOSE_PROJECT).is_none())
+        });
+        names.map(|name| format!("network {name}, which compose did not make, must be removed"))
     }
 
     /// The services whose network (or other namespace) it has, as far as they are to be made anew: with them it would
@@ -188,16 +198,6 @@ impl<'a> View<'a> {
         })
     }
 
-    /// What a container that is as asked needs to be there.
-    fn service_state(&self, target: &Target, service: &ServiceTarget, container: &ObservedContainer) -> Decision {
-        let id = container.id.clone();
-        let missing = service.networks.iter().find(|network| !container.networks.contains(*network));
-        match &container.state {
-            State::Running | State::Created | State::Exited(_) if missing.is_some() => {
-                let cause = format!("it was taken off network {}", missing.map_or("", String::as_str));
-                Ok((Step::Replace { container: id, image: None, fields: Vec::new() }, cause))
-            }
-            State::Running => {
     /// What the container was made of that is not what is asked for: in words, and field by field.
     fn service_difference(
         &self,
@@ -210,6 +210,16 @@ impl<'a> View<'a> {
         Some(other_spec(service_differences(container.labels.get(CONFIG).unwrap_or_default(), service)))
     }
 
+    /// What a container that is as asked needs to be there.
+    fn service_state(&self, target: &Target, service: &ServiceTarget, container: &ObservedContainer) -> Decision {
+        let id = container.id.clone();
+        let missing = service.networks.iter().find(|network| !container.networks.contains(*network));
+        match &container.state {
+            State::Running | State::Created | State::Exited(_) if missing.is_some() => {
+                let cause = format!("it was taken off network {}", missing.map_or("", String::as_str));
+                Ok((Step::Replace { container: id, image: None, fields: Vec::new() }, cause))
+            }
+            State::Running => {
                 let ready = matches!(container.health, Health::None | Health::Healthy);
                 Ok((Step::Same { container: Some(id), ready }, String::new()))
             }

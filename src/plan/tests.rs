@@ -7,6 +7,7 @@ use crate::model::{
     Health, Observed, ObservedContainer, Project, State, Target, TargetKind,
     labels::{CONFIG_HASH, TARGET},
     observed::ObservedImage,
+    service::COMPOSE_PROJECT,
     spec::{EnvironmentValue, Mount, MountSource},
     target::{Condition, NetworkSpec, PullPolicy, VolumeSpec},
     testing::{self, container, project, run, target},
@@ -668,4 +669,32 @@ fn the_fields_that_differ_are_named_in_short() {
     assert_eq!(named(&["a", "b"]), "the cause: a, b");
     assert_eq!(named(&["a", "b", "c", "d", "e"]), "the cause: a, b, c, d, e");
     assert_eq!(named(&["a", "b", "c", "d", "e", "f", "g"]), "the cause: a, b, c, d, e and 2 more");
+}
+
+#[test]
+fn what_differs_is_told_of_a_dead_sessions_container_too() {
+    let observed = settled(&project([target("a", "i")]));
+    let mut asked = target("a", "i");
+    run(&mut asked).spec.command = Some(vec!["x".into()]);
+    let dead = Ownership::Dead { reason: "dead".into(), adoptable: true };
+    let situation = Situation { owners: BTreeMap::from([("id-a".into(), dead)]), ..Situation::default() };
+    let plan = plan(&project([asked]), &observed, &situation);
+    let told: Vec<String> = plan.actions().map(Change::cause_in_short).collect();
+    assert_eq!(told, ["the file asks for something else; dead: command"]);
+}
+
+#[test]
+fn a_network_that_compose_left_goes_before_mcpmons_own_comes() {
+    let desired = project([target("a", "i")]);
+    let mut observed = settled(&desired);
+    observed.containers.clear();
+    let left = observed.networks.get_mut("p_default").unwrap();
+    left.labels.0.remove(crate::model::labels::CONFIG_HASH);
+    left.labels.0.insert(COMPOSE_PROJECT.into(), "cp".into());
+    let first = |observed: &Observed| plan(&desired, observed, &Situation::default()).changes.remove(0);
+    assert_eq!(first(&observed).step, Step::Remove { containers: Vec::new() });
+    let mut last = container(&target("gone", "i"));
+    last.networks.insert("p_default".into());
+    observed.containers.push(last);
+    assert_eq!(first(&observed).step, Step::Hold { retry_ms: None });
 }

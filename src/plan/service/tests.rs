@@ -5,7 +5,8 @@ use crate::{
     model::{
         Observed, TargetKind,
         labels::{MANAGED, PID, PROJECT, TARGET},
-        observed::ObservedImage,
+        observed::{ObservedImage, ObservedResource},
+        service::ComposeProject,
         testing::{labels, project, service, service_container},
     },
     plan::{Backoff, Plan, Situation, plan},
@@ -165,7 +166,6 @@ fn each_state_has_its_step() {
             "replace: its owner is dead",
         ),
         (
-        (
             "a dead session's of another image",
             1,
             1,
@@ -178,6 +178,7 @@ fn each_state_has_its_step() {
             },
             "replace: i is another image now; its owner is dead",
         ),
+        (
             "a dead session's that is as asked",
             2,
             2,
@@ -294,4 +295,21 @@ fn a_renamed_targets_service_waits_until_the_old_ones_containers_are_gone() {
     });
     assert_eq!(said(&plan), "create: there is none; remove: it left the file");
     assert_eq!(plan.changes[0].waits, ["container cp-a-1 of before/a must be removed"]);
+}
+
+#[test]
+fn a_network_that_compose_did_not_make_goes_before_composes_own_comes() {
+    let made = |label: Option<(&'static str, &'static str)>| {
+        planned(1, 0, move |_, service, observed, _| {
+            let networks = BTreeMap::from([("back".to_owned(), "p_back".to_owned())]);
+            service.project = std::sync::Arc::new(ComposeProject { networks, ..(*service.project).clone() });
+            let labels = labels([(MANAGED, "true"), (PROJECT, "p")].into_iter().chain(label));
+            observed.networks.insert("p_back".into(), ObservedResource { labels });
+        })
+    };
+    let composes = made(Some((COMPOSE_PROJECT, "cp")));
+    assert_eq!((said(&composes).as_str(), composes.changes[0].waits.len()), ("create: there is none", 0));
+    let another = made(None);
+    assert_eq!(said(&another), "create: there is none; remove: it left the file");
+    assert_eq!(another.changes[0].waits, ["network p_back, which compose did not make, must be removed"]);
 }
