@@ -195,6 +195,41 @@ pub fn link(project: &mut Project) {
     part_named_paths(project);
 }
 
+/// A network is either mcpmon's or compose's, and neither takes the other's. Where a compose project makes one that has the
+/// name of mcpmon's own (both are called `<project>_<key>`), mcpmon's becomes `<project>.<key>`: no compose project has a
+/// dot in its name. Gives the networks that the file itself gave such a name, and the compose target of each.
+pub fn part_networks(project: &mut Project) -> Vec<(String, String)> {
+    let mut composed: BTreeMap<String, String> = BTreeMap::new();
+    for target in project.targets.values() {
+        if let TargetKind::Service(service) = &target.kind {
+            let networks = service.project.networks.values();
+            composed.extend(networks.map(|name| (name.clone(), service.project.target.clone())));
+        }
+    }
+    let mut named = Vec::new();
+    for (name, target) in composed {
+        if !project.networks.contains_key(&name) {
+            continue;
+        }
+        let key = name.strip_prefix(&project.name).and_then(|rest| rest.strip_prefix('_'));
+        let Some(own) = key.map(|key| format!("{}.{key}", project.name)) else {
+            named.push((name, target));
+            continue;
+        };
+        if let Some(spec) = project.networks.remove(&name) {
+            project.networks.insert(own.clone(), spec);
+        }
+        for target in project.targets.values_mut() {
+            if let TargetKind::Run(run) = &mut target.kind
+                && let Some(attachment) = run.spec.networks.remove(&name)
+            {
+                run.spec.networks.insert(own.clone(), attachment);
+            }
+        }
+    }
+    named
+}
+
 /// A named path (`MCPMON_WATCH`) concerns the services that have something to do with it; where none has, all.
 fn part_named_paths(project: &mut Project) {
     let touches = |service: &ServiceTarget, rules: &[WatchRule], path: &Path| {
@@ -237,8 +272,7 @@ fn each_text(value: &mut Value, change: &impl Fn(&str) -> String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::settings::WatchAction;
-    use crate::model::testing;
+    use crate::model::{settings::WatchAction, spec::NetworkAttachment, testing};
 
     fn expanded(text: &str) -> Project {
         let said = ComposeConfig::parse(text.as_bytes()).unwrap();
@@ -292,6 +326,43 @@ mod tests {
         assert!(!db.may_be_done() && db.engine_restarts);
         let TargetKind::Service(job) = &project.targets["web/job"].kind else { panic!() };
         assert_eq!(job.shares, BTreeSet::from(["web/db".to_owned()]));
+    }
+
+    #[test]
+    fn a_network_that_compose_makes_is_not_mcpmons() {
+        let parted = |networks: &[(&str, &str)], name: &str| {
+            let networks = networks.iter().map(|(key, name)| ((*key).to_owned(), (*name).to_owned())).collect();
+            let mut web = testing::service("web", "a");
+            let TargetKind::Service(service) = &mut web.kind else { panic!() };
+            service.project = Arc::new(ComposeProject { networks, ..(*service.project).clone() });
+            let mut all = testing::project([testing::target("app", "i"), web]);
+            if name != "p_default" {
+                all.networks = [(name.to_owned(), all.networks["p_default"].clone())].into();
+                let app = all.targets.get_mut("app").unwrap();
+                testing::run(app).spec.networks = [(name.to_owned(), NetworkAttachment::default())].into();
+            }
+            let named = part_networks(&mut all);
+            let TargetKind::Run(run) = &all.targets["app"].kind else { panic!() };
+            assert!(all.networks.keys().eq(run.spec.networks.keys()), "{:?}", all.networks);
+            (all.networks.into_keys().next().unwrap(), named)
+        };
+        assert_eq!(parted(&[("default", "cp_default")], "p_default"), ("p_default".into(), vec![]));
+        assert_eq!(parted(&[("default", "p_default")], "p_default"), ("p.default".into(), vec![]));
+        assert_eq!(parted(&[("x", "p_back"), ("default", "p_default")], "p_back"), ("p.back".into(), vec![]));
+        let named = vec![("theirs".to_owned(), "web".to_owned())];
+        assert_eq!(parted(&[("x", "theirs")], "theirs"), ("theirs".into(), named));
+    }
+
+    #[test]
+    fn what_an_env_file_sets_is_shown_as_a_fingerprint() {
+        let mut target = testing::service("web", "a");
+        let TargetKind::Service(service) = &mut target.kind else { panic!() };
+        service.spec = serde_json::json!({"image": "i", "environment": {"PLAIN": "1", "PIN": "123", "MODE": "hidden"}});
+        let env_file_keys = ["PIN", "MODE", "OTHER"].map(str::to_owned).into();
+        service.project = Arc::new(ComposeProject { env_file_keys, ..(*service.project).clone() });
+        let kept = crate::model::fingerprint::remember_service(service);
+        assert!(!kept.contains("hidden") && !kept.contains("123\"") && !kept.contains("OTHER"), "{kept}");
+        assert!(kept.contains("\"PLAIN\":\"1\"") && kept.contains("\"PIN\":\"*** ("), "{kept}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     mentions::mentions,
 };
 use crate::{
-    config::nearest::nearest,
+    config::{dotenv, nearest::nearest},
     error::{Error, Result},
     model::{Settings, Target, TargetKind, service::ComposeProject, target::ComposeTarget},
 };
@@ -106,6 +106,10 @@ impl Composer {
             }
         }
         expand::link(&mut settings.project);
+        errors.extend(expand::part_networks(&mut settings.project).into_iter().map(|(network, target)| {
+            Error::config(format!("{target}: its compose project makes the network {network}, and so does [networks]"))
+                .hint(format!("give the one named {network:?} `external = true` to use compose's, or another name"))
+        }));
         if let Some(error) = unknown_dependency(&settings) {
             errors.push(error);
         }
@@ -121,7 +125,7 @@ impl Composer {
         }
         let invocation = invocation(compose);
         let found = discover(&invocation, &on_disk(self.cli.folder(), self.cli.environment()))?;
-        let inputs = inputs(&found);
+        let (inputs, of_services) = inputs(&found, compose);
         // Before compose reads them: what changes meanwhile is read again.
         let files = inputs.iter().map(|path| (path.clone(), digest_of(path))).collect();
         let invocation = invocation.with_files(&found.files);
@@ -156,6 +160,7 @@ impl Composer {
             overrides: compose.overrides.clone(),
             networks: own(&said.config.networks),
             volumes: own(&said.config.volumes).into_values().collect(),
+            env_file_keys: keys(&of_services),
         };
         let read = Read { said: Arc::new(said), project: Arc::new(project), inputs };
         let known = Known { asked: compose.clone(), files, read: read.clone() };
@@ -240,31 +245,48 @@ fn which(files: &[PathBuf]) -> String {
     format!("compose read {}", files.join(", "))
 }
 
-/// Every file whose edit means "read the project again", also those that are not there.
-fn inputs(found: &Discovered) -> Vec<PathBuf> {
+/// Every file whose edit means "read the project again", also those that are not there; and those of them that services
+/// have their variables from.
+fn inputs(found: &Discovered, compose: &ComposeTarget) -> (Vec<PathBuf>, BTreeSet<PathBuf>) {
     let mut all: BTreeSet<PathBuf> = found.env_files.iter().chain(&found.candidates).cloned().collect();
+    let mut of_services = BTreeSet::new();
     let mut pending: Vec<PathBuf> = found.files.clone();
-    while let Some(file) = pending.pop() {
-        if !all.insert(file.clone()) {
-            continue;
-        }
-        let Ok(text) = std::fs::read_to_string(&file) else { continue };
-        for mention in mentions(&text) {
-            // Relative to the file that says so, or to the project.
-            let folders = [file.parent().unwrap_or(&found.directory), &found.directory];
-            let paths: BTreeSet<PathBuf> =
-                folders.iter().map(|folder| super::discover::absolute(folder, Path::new(&mention))).collect();
-            for path in paths.into_iter().filter(|path| path.is_file()) {
-                let is_compose = path.extension().is_some_and(|suffix| suffix == "yml" || suffix == "yaml");
-                if is_compose {
-                    pending.push(path);
-                } else {
-                    all.insert(path);
+    // What the target overrides is a compose file too, and its paths are relative to the project.
+    let overrides = serde_json::to_string_pretty(&compose.overrides).unwrap_or_default();
+    let mut texts = vec![(found.directory.clone(), overrides)];
+    loop {
+        while let Some((folder, text)) = texts.pop() {
+            for mention in mentions(&text) {
+                // Relative to the file that says so, or to the project.
+                let folders = [&folder, &found.directory];
+                let paths: BTreeSet<PathBuf> =
+                    folders.iter().map(|folder| super::discover::absolute(folder, Path::new(&mention))).collect();
+                for path in paths.into_iter().filter(|path| path.is_file()) {
+                    let is_compose = path.extension().is_some_and(|suffix| suffix == "yml" || suffix == "yaml");
+                    if is_compose {
+                        pending.push(path);
+                    } else {
+                        of_services.insert(path);
+                    }
                 }
             }
         }
+        let Some(file) = pending.pop() else { break };
+        if all.insert(file.clone())
+            && let Ok(text) = std::fs::read_to_string(&file)
+        {
+            texts.push((file.parent().unwrap_or(&found.directory).to_owned(), text));
+        }
     }
-    all.into_iter().collect()
+    all.extend(of_services.iter().cloned());
+    (all.into_iter().collect(), of_services)
+}
+
+/// The variables that env files set.
+fn keys(files: &BTreeSet<PathBuf>) -> BTreeSet<String> {
+    let texts = files.iter().filter_map(|file| std::fs::read_to_string(file).ok());
+    // Whatever a variable is filled in with, its name is the same.
+    texts.flat_map(|text| dotenv::parse_all(&text, &|_| Some("x".into())).0.values.into_keys()).collect()
 }
 
 fn digest_of(path: &Path) -> Option<[u8; 32]> {
@@ -292,7 +314,32 @@ fn unknown_dependency(settings: &Settings) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+
+    #[test]
+    fn the_env_files_of_services_are_found_and_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("compose.yaml", "services:\n  a:\n    image: i\n    env_file: [a.env, gone.env]\n");
+        write("a.env", "# no\nFROM_FILE=1\nexport ASKED=${NEEDED:?set it}\n");
+        write("b.env", "FROM_OVERRIDE='two\nlines'\n");
+        write("c.env", "NOT_OF_A_SERVICE=1\n");
+        let path = |name: &str| folder.path().join(name);
+        let found = Discovered {
+            files: vec![path("compose.yaml")],
+            directory: folder.path().to_owned(),
+            env_files: vec![path("c.env")],
+            candidates: Vec::new(),
+        };
+        let Value::Object(overrides) = serde_json::json!({"services": {"a": {"env_file": ["b.env"]}}}) else {
+            panic!()
+        };
+        let (all, of_services) = inputs(&found, &ComposeTarget { overrides, ..ComposeTarget::default() });
+        assert_eq!(all, ["a.env", "b.env", "c.env", "compose.yaml"].map(path));
+        assert_eq!(keys(&of_services).into_iter().collect::<Vec<_>>(), ["ASKED", "FROM_FILE", "FROM_OVERRIDE"]);
+    }
 
     #[test]
     fn a_key_is_a_whole_word_before_a_colon() {

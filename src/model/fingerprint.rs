@@ -107,6 +107,11 @@ fn masked_service(service: &ServiceTarget) -> Value {
     let mut value = service.spec.clone();
     hide(&mut value, &|text| service.secrets.hide_by(text, fingerprint));
     hide_by_key(&mut value, &service.spec);
+    for (key, plain) in service.spec.get("environment").and_then(Value::as_object).into_iter().flatten() {
+        if let (Some(plain), true) = (plain.as_str(), service.project.env_file_keys.contains(key)) {
+            value["environment"][key] = Value::String(fingerprint(plain));
+        }
+    }
     without_empty(value)
 }
 

@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
+    observed::ObservedContainer,
     secret::Secrets,
     target::{Bind, Build},
 };
@@ -78,11 +79,19 @@ pub struct ComposeProject {
     pub networks: BTreeMap<String, String>,
     /// Volumes that compose makes, by their name on the engine.
     pub volumes: BTreeSet<String>,
+    /// Variables that its services' env files set: what they are set to is nobody's business.
+    pub env_file_keys: BTreeSet<String>,
 }
 
 impl ServiceTarget {
     /// Whether an end with exit code 0 is what is wanted of it, where nobody asked it to end.
     pub fn may_be_done(&self) -> bool {
         !self.engine_restarts
+    }
+
+    /// Whether a container is of the compose project that the service is of: under another name of the project, another one
+    /// takes its place.
+    pub fn is_of_its_project(&self, container: &ObservedContainer) -> bool {
+        container.labels.get(COMPOSE_PROJECT) == Some(&self.project.name)
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{
     fingerprint::{FieldChange, config_hash, differences},
     labels::{CONFIG, CONFIG_HASH},
     observed::{ObservedImage, ObservedResource},
+    service::COMPOSE_PROJECT,
     settings::OnDrift,
     spec::MountSource,
     target::{Condition, PullPolicy},
@@ -213,6 +214,11 @@ fn resource(view: &View<'_>, subject: Subject, user: &str, hash: &str, found: Op
                 "a {word} of that name is there and is not this project's: set `external = true` to use it, or another `name`"
             ),
         ),
+        Some(found) if found.labels.get(COMPOSE_PROJECT).is_some() && word == "network" => {
+            let is_used = view.observed.containers.iter().any(|one| one.networks.contains(subject.name()));
+            let step = if is_used { Step::Hold { retry_ms: None } } else { Step::Remove { containers: Vec::new() } };
+            change(subject, step, "compose made it, for a project that left the file")
+        }
         Some(found) if found.labels.get(CONFIG_HASH) != Some(hash) => change(
             subject,
             Step::Hold { retry_ms: None },
@@ -349,12 +355,11 @@ impl<'a> View<'a> {
                 ));
             }
             Ownership::Dead { reason, adoptable } => {
-                let same_image =
-                    self.observed.images.get(&run.spec.image).is_none_or(|image| image.id == container.image_id);
-                if *adoptable && same_image && container.labels.config_hash() == Some(hash) {
-                    return Ok((Step::Adopt { container: id }, reason.clone()));
-                }
-                return replace(reason.clone(), Vec::new());
+                return match self.run_difference(container, run, hash) {
+                    None if *adoptable => Ok((Step::Adopt { container: id }, reason.clone())),
+                    None => replace(reason.clone(), Vec::new()),
+                    Some((cause, fields)) => replace(format!("{cause}; {reason}"), fields),
+                };
             }
             Ownership::Remote { host } => {
                 return Err(format!(
@@ -363,23 +368,10 @@ impl<'a> View<'a> {
                 ));
             }
         }
-        if container.labels.config_hash() != Some(hash) {
-            let fields = differences(container.labels.get(CONFIG).unwrap_or_default(), run);
-            let cause =
-                if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
-            return replace(cause.into(), fields);
+        if let Some((cause, fields)) = self.run_difference(container, run, hash) {
+            return replace(cause, fields);
         }
         let wanted_image = self.observed.images.get(&run.spec.image);
-        if let Some(wanted) = wanted_image
-            && wanted.id != container.image_id
-        {
-            let field = FieldChange {
-                field: IMAGE_ID.into(),
-                old: Some(short(&container.image_id).into()),
-                new: Some(short(&wanted.id).into()),
-            };
-            return replace(format!("{} is another image now", run.spec.image), vec![field]);
-        }
         // What failed before is not in the way of a container that only has to be started again.
         let runs = container.state == State::Running;
         let worth_trying = wanted_image.is_some() && (runs || !self.situation.rejected.contains_key(&target.name));
@@ -422,6 +414,30 @@ impl<'a> View<'a> {
             State::Removing => Ok((Step::Hold { retry_ms: Some(REMOVAL_MS) }, "it is being removed".into())),
             State::Other(word) => Err(format!("its state is {word:?}, which this version of mcpmon does not know")),
         }
+    }
+
+    /// What the container was made of that is not what is asked for: in words, and field by field.
+    fn run_difference(
+        &self,
+        container: &ObservedContainer,
+        run: &RunTarget,
+        hash: &str,
+    ) -> Option<(String, Vec<FieldChange>)> {
+        if container.labels.config_hash() == Some(hash) {
+            return self.other_image(container, &run.spec.image);
+        }
+        Some(other_spec(differences(container.labels.get(CONFIG).unwrap_or_default(), run)))
+    }
+
+    /// The same, of the image alone.
+    pub(super) fn other_image(&self, container: &ObservedContainer, image: &str) -> Option<(String, Vec<FieldChange>)> {
+        let wanted = self.observed.images.get(image).filter(|wanted| wanted.id != container.image_id)?;
+        let field = FieldChange {
+            field: IMAGE_ID.into(),
+            old: Some(short(&container.image_id).into()),
+            new: Some(short(&wanted.id).into()),
+        };
+        Some((format!("{image} is another image now"), vec![field]))
     }
 
     fn image(&self, target: &Target, run: &RunTarget) -> Result<Option<ImageAction>, String> {
@@ -502,7 +518,8 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Networks of this project that the file no longer asks for and no container uses.
+    /// Networks of this project that the file no longer asks for and no container uses. One that compose did not make is in
+    /// the way of compose's own.
     fn unused_networks(&self) -> Vec<Change> {
         let in_use: BTreeSet<&String> =
             self.observed.containers.iter().flat_map(|container| &container.networks).collect();
@@ -524,7 +541,7 @@ impl<'a> View<'a> {
                     && found.labels.project() == Some(&self.desired.name)
                     && !self.desired.networks.contains_key(*name)
                     && !in_use.contains(name)
-                    && !of_services.contains(name)
+                    && !(of_services.contains(name) && found.labels.get(COMPOSE_PROJECT).is_some())
                     && self.situation.prune
             })
             .map(|(name, _)| {
@@ -532,6 +549,12 @@ impl<'a> View<'a> {
             })
             .collect()
     }
+}
+
+/// Why a container of another spec is replaced.
+pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
+    let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
+    (cause.to_owned(), fields)
 }
 
 fn is_of_build(field: &FieldChange) -> bool {

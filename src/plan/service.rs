@@ -3,7 +3,7 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, short},
+    decide::{REMOVAL_MS, View, change, hold, other_spec, short},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
@@ -20,11 +20,19 @@ type Decision = Result<(Step, String), String>;
 impl<'a> View<'a> {
     pub(super) fn service(&self, target: &Target, service: &ServiceTarget) -> Vec<Change> {
         let subject = || Subject::Target(target.name.clone());
-        let mut containers: Vec<&ObservedContainer> = self.containers(&target.name).collect();
+        let mut containers = self.of_service(&target.name, service);
         containers.sort_by_key(|container| (number(container), container.created));
         let mut changes = Vec::new();
         let in_charge =
             |container: &&ObservedContainer| matches!(self.owner(container), Ownership::Mine | Ownership::Dead { .. });
+        let of_another: Vec<_> =
+            self.containers(&target.name).filter(|container| !service.is_of_its_project(container)).collect();
+        if !of_another.is_empty() && of_another.iter().all(in_charge) {
+            // First: one of them may hold the port or the name that the new one needs.
+            let ids = of_another.iter().map(|container| container.id.clone()).collect();
+            let cause = format!("compose project {} is asked for", service.project.name);
+            changes.push(change(subject(), Step::Remove { containers: ids }, cause));
+        }
         if containers.len() > service.replicas && containers.iter().all(in_charge) {
             // Those that are as asked stay, the lowest numbers first.
             containers.sort_by_key(|container| (!self.is_as_asked(container, service), number(container)));
@@ -49,10 +57,40 @@ impl<'a> View<'a> {
             main.waits = dependencies.filter_map(|(name, condition)| self.unmet(name, *condition)).collect();
             if main.waits.is_empty() {
                 main.waits.extend(self.stands_on(service));
+                main.waits.extend(self.in_its_place(target, service));
+                main.waits.extend(self.in_its_networks(service));
             }
         }
         changes.push(main);
         changes
+    }
+
+    /// The target's containers, as far as they are of the compose project that is asked for.
+    fn of_service(&self, target: &str, service: &ServiceTarget) -> Vec<&'a ObservedContainer> {
+        self.containers(target).filter(|container| service.is_of_its_project(container)).collect()
+    }
+
+    /// Containers that another target made of the same service (its name in the file was another one, say): compose would
+    /// take them for the service's own, and make none.
+    fn in_its_place(&self, target: &Target, service: &ServiceTarget) -> impl Iterator<Item = String> {
+        let others = self.observed.containers.iter().filter(|container| {
+            service.is_of_its_project(container)
+                && container.labels.get(COMPOSE_SERVICE) == Some(&service.service)
+                && container.labels.target() != Some(&target.name)
+        });
+        others.map(|container| {
+            let whose = container.labels.target().unwrap_or_default();
+            format!("container {} of {whose} must be removed", container.name)
+        })
+    }
+
+    /// Networks that the service's project needs, and that compose did not make: it takes none but its own.
+    fn in_its_networks(&self, service: &ServiceTarget) -> impl Iterator<Item = String> {
+        let names = service.project.networks.values().filter(|name| {
+            let found = self.observed.networks.get(*name);
+            found.is_some_and(|found| found.labels.get(COMPOSE_PROJECT).is_none())
+        });
+        names.map(|name| format!("network {name}, which compose did not make, must be removed"))
     }
 
     /// The services whose network (or other namespace) it has, as far as they are to be made anew: with them it would
@@ -61,8 +99,7 @@ impl<'a> View<'a> {
         let is_made_anew = |name: &&String| {
             let Some(other) = self.desired.targets.get(*name) else { return false };
             let TargetKind::Service(shared) = &other.kind else { return false };
-            let containers: Vec<&ObservedContainer> = self.containers(name).collect();
-            let step = self.service_step(other, shared, &containers);
+            let step = self.service_step(other, shared, &self.of_service(name, shared));
             matches!(step, Ok((Step::Create { .. } | Step::Replace { .. }, _)))
         };
         service.shares.iter().filter(is_made_anew).map(|name| format!("{name} is made first"))
@@ -74,7 +111,7 @@ impl<'a> View<'a> {
 
     fn service_step(&self, target: &Target, service: &ServiceTarget, containers: &[&ObservedContainer]) -> Decision {
         self.somebody_else(service)?;
-        for container in containers {
+        for container in self.containers(&target.name) {
             match self.owner(container) {
                 Ownership::Mine | Ownership::Dead { .. } => {}
                 Ownership::Living { pid } => {
@@ -99,7 +136,8 @@ impl<'a> View<'a> {
         };
         if containers.is_empty() && service.replicas > 0 {
             let step = Step::Create { image };
-            return if self.situation.made.contains(&target.name) {
+            let is_gone = self.containers(&target.name).next().is_none();
+            return if is_gone && self.situation.made.contains(&target.name) {
                 drift(step, "somebody removed it".into())
             } else {
                 Ok((step, "there is none".into()))
@@ -138,10 +176,8 @@ impl<'a> View<'a> {
 
     /// Whether a dead session's container is as asked, so that it may be taken over.
     fn is_adoptable(&self, service: &ServiceTarget, container: &ObservedContainer) -> bool {
-        let same_image = self.observed.images.get(&service.image).is_none_or(|image| image.id == container.image_id);
         matches!(self.owner(container), Ownership::Dead { adoptable: true, .. })
-            && same_image
-            && container.labels.config_hash() == Some(&service.hash)
+            && self.service_difference(service, container).is_none()
     }
 
     /// The first container that was made from something else.
@@ -151,27 +187,27 @@ impl<'a> View<'a> {
         containers: &[&'c ObservedContainer],
     ) -> Option<(&'c ObservedContainer, String, Vec<FieldChange>)> {
         containers.iter().copied().find_map(|container| {
-            if let Ownership::Dead { reason, .. } = self.owner(container)
-                && !self.is_adoptable(service, container)
-            {
-                return Some((container, reason.clone(), Vec::new()));
+            match (self.owner(container), self.service_difference(service, container)) {
+                (Ownership::Dead { reason, adoptable: false }, None) => Some((container, reason.clone(), Vec::new())),
+                (_, None) => None,
+                (Ownership::Dead { reason, .. }, Some((cause, fields))) => {
+                    Some((container, format!("{cause}; {reason}"), fields))
+                }
+                (_, Some((cause, fields))) => Some((container, cause, fields)),
             }
-            if container.labels.config_hash() != Some(&service.hash) {
-                let fields = service_differences(container.labels.get(CONFIG).unwrap_or_default(), service);
-                let same = fields.is_empty();
-                let cause = if same { "made from another configuration" } else { "the file asks for something else" };
-                return Some((container, cause.into(), fields));
-            }
-            let wanted = self.observed.images.get(&service.image)?;
-            (wanted.id != container.image_id).then(|| {
-                let field = FieldChange {
-                    field: "image id".into(),
-                    old: Some(short(&container.image_id).into()),
-                    new: Some(short(&wanted.id).into()),
-                };
-                (container, format!("{} is another image now", service.image), vec![field])
-            })
         })
+    }
+
+    /// What the container was made of that is not what is asked for: in words, and field by field.
+    fn service_difference(
+        &self,
+        service: &ServiceTarget,
+        container: &ObservedContainer,
+    ) -> Option<(String, Vec<FieldChange>)> {
+        if container.labels.config_hash() == Some(&service.hash) {
+            return self.other_image(container, &service.image);
+        }
+        Some(other_spec(service_differences(container.labels.get(CONFIG).unwrap_or_default(), service)))
     }
 
     /// What a container that is as asked needs to be there.
@@ -242,7 +278,7 @@ impl<'a> View<'a> {
         if self.situation.busy.contains(name) {
             return Some(format!("{name} is being worked on"));
         }
-        let containers: Vec<&'a ObservedContainer> = self.containers(name).collect();
+        let containers = self.of_service(name, service);
         let enough = containers.len() >= service.replicas;
         let all = |check: &dyn Fn(&ObservedContainer) -> bool| containers.iter().all(|container| check(container));
         let ended_well = |container: &ObservedContainer| container.state == State::Exited(Some(0));

@@ -117,14 +117,15 @@ pub struct Failure {
     pub log: Vec<String>,
     /// The engine does not answer: nobody's fault, nothing to count.
     pub unreachable: bool,
-    /// Something that it needs is not on the engine: it may be there again a moment later.
-    pub missing: bool,
+    /// What is in its way is not its own: something that it needs is not on the engine, or somebody else holds it (a port, a
+    /// name). A moment later that may be over.
+    pub passing: bool,
 }
 
 impl Failure {
     /// A failure in words.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false, missing: false }
+        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false, passing: false }
     }
 }
 
@@ -133,7 +134,10 @@ impl From<EngineError> for Failure {
         let mut failure = Self { hint: error.hint(), ..Self::new(error.to_string()) };
         match error {
             EngineError::Unreachable { .. } | EngineError::Denied { .. } => failure.unreachable = true,
-            EngineError::NotFound(_) => failure.missing = true,
+            EngineError::NotFound(_)
+            | EngineError::NameTaken(_)
+            | EngineError::PortTaken(_)
+            | EngineError::Timeout { .. } => failure.passing = true,
             EngineError::Command { output, .. } => failure.log = output,
             _ => {}
         }
@@ -420,3 +424,27 @@ impl<E: Engine, I: Images> Executor<E, I> {
 
 /// A handle for tasks.
 pub type SharedExecutor<E, I> = Arc<Executor<E, I>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_its_own_fault_passes() {
+        let words = || "words".to_owned();
+        let limit = Duration::from_secs(1);
+        for (error, passing) in [
+            (EngineError::NotFound(words()), true),
+            (EngineError::NameTaken(words()), true),
+            (EngineError::PortTaken(words()), true),
+            (EngineError::Timeout { operation: words(), limit }, true),
+            (EngineError::ImageNotFound(words()), false),
+            (EngineError::Command { message: words(), output: Vec::new() }, false),
+            (EngineError::Other { status: Some(400), message: words() }, false),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(Failure::from(error).passing, passing, "{shown}");
+        }
+        assert!(!Failure::new("it ended with exit code 3").passing);
+    }
+}

@@ -348,7 +348,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
             let own: Vec<&ObservedContainer> = found
                 .iter()
                 .filter(|container| {
-                    container.labels.target() == Some(&asked.target) && container.labels.role() != Some(STDIO)
+                    container.labels.target() == Some(&asked.target)
+                        && container.labels.role() != Some(STDIO)
+                        && asked.service.is_of_its_project(container)
                 })
                 .collect();
             if let Some(target) = project.targets.get(&asked.target).filter(|_| filled) {

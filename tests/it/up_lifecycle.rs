@@ -146,7 +146,10 @@ fn a_killed_mcpmon_is_followed_by_one_that_takes_its_place() {
     let mut up = project.up(&[]);
     let replaced = up.wait("action_started", "api");
     assert_eq!(replaced.text("action"), "replace");
-    assert_eq!(replaced.text("cause"), format!("its owner, pid {dead}, is dead"));
+    assert_eq!(
+        replaced.text("cause"),
+        format!("the file asks for something else; its owner, pid {dead}, is dead: environment.A")
+    );
     up.wait("settled", "");
     assert_ne!(project.id("api"), old);
     // Also the old one, which is kept for a while in case that the new one ends soon.

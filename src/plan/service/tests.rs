@@ -5,7 +5,8 @@ use crate::{
     model::{
         Observed, TargetKind,
         labels::{MANAGED, PID, PROJECT, TARGET},
-        observed::ObservedImage,
+        observed::{ObservedImage, ObservedResource},
+        service::ComposeProject,
         testing::{labels, project, service, service_container},
     },
     plan::{Backoff, Plan, Situation, plan},
@@ -50,6 +51,33 @@ fn each_state_has_its_step() {
         ("none asked for", 0, 0, |_, _, _, _| {}, "same ready: "),
         ("removed", 1, 0, |_, _, _, now| _ = now.made.insert("web/a".into()), "create: somebody removed it"),
         ("one of two", 2, 1, |_, _, _, _| {}, "create: 1 of 2 containers are there"),
+        (
+            "of another compose project",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].labels.0.insert(COMPOSE_PROJECT.into(), "before".into());
+                now.made.insert("web/a".into());
+            },
+            "remove: compose project cp is asked for; create: there is none",
+        ),
+        (
+            "of another compose project, beside the one asked for",
+            1,
+            2,
+            |found, _, _, _| drop(found[0].labels.0.insert(COMPOSE_PROJECT.into(), "before".into())),
+            "remove: compose project cp is asked for; same ready: ",
+        ),
+        (
+            "of another compose project, and somebody else's",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].labels.0.insert(COMPOSE_PROJECT.into(), "before".into());
+                now.owners.insert(found[0].id.clone(), Ownership::Living { pid: 7 });
+            },
+            "hold: another mcpmon, pid 7, keeps it running: end that one, or `mcpmon down` from here",
+        ),
         ("one too many", 1, 2, |_, _, _, _| {}, "remove: 1 containers are asked for; same ready: "),
         (
             "other spec",
@@ -136,6 +164,19 @@ fn each_state_has_its_step() {
                 );
             },
             "replace: its owner is dead",
+        ),
+        (
+            "a dead session's of another image",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].image_id = "sha256:old".into();
+                now.owners.insert(
+                    found[0].id.clone(),
+                    Ownership::Dead { reason: "its owner is dead".into(), adoptable: true },
+                );
+            },
+            "replace: i is another image now; its owner is dead",
         ),
         (
             "a dead session's that is as asked",
@@ -245,4 +286,30 @@ fn dependencies_are_waited_for_all_containers_of_them() {
     let plan = plan(&project([a, db]), &Observed::default(), &Situation::default());
     let change = plan.changes.iter().find(|change| change.subject.name() == "web/a").expect("web/a");
     assert_eq!(change.waits, ["web/db is made first"]);
+}
+
+#[test]
+fn a_renamed_targets_service_waits_until_the_old_ones_containers_are_gone() {
+    let plan = planned(1, 1, |found, _, _, _| {
+        found[0].labels.0.insert(TARGET.into(), "before/a".into());
+    });
+    assert_eq!(said(&plan), "create: there is none; remove: it left the file");
+    assert_eq!(plan.changes[0].waits, ["container cp-a-1 of before/a must be removed"]);
+}
+
+#[test]
+fn a_network_that_compose_did_not_make_goes_before_composes_own_comes() {
+    let made = |label: Option<(&'static str, &'static str)>| {
+        planned(1, 0, move |_, service, observed, _| {
+            let networks = BTreeMap::from([("back".to_owned(), "p_back".to_owned())]);
+            service.project = std::sync::Arc::new(ComposeProject { networks, ..(*service.project).clone() });
+            let labels = labels([(MANAGED, "true"), (PROJECT, "p")].into_iter().chain(label));
+            observed.networks.insert("p_back".into(), ObservedResource { labels });
+        })
+    };
+    let composes = made(Some((COMPOSE_PROJECT, "cp")));
+    assert_eq!((said(&composes).as_str(), composes.changes[0].waits.len()), ("create: there is none", 0));
+    let another = made(None);
+    assert_eq!(said(&another), "create: there is none; remove: it left the file");
+    assert_eq!(another.changes[0].waits, ["network p_back, which compose did not make, must be removed"]);
 }

@@ -74,3 +74,15 @@ fn the_fields_that_differ_are_named_in_short() {
     assert_eq!(named(&["a", "b", "c", "d", "e"]), "the cause: a, b, c, d, e");
     assert_eq!(named(&["a", "b", "c", "d", "e", "f", "g"]), "the cause: a, b, c, d, e and 2 more");
 }
+
+#[test]
+fn what_differs_is_told_of_a_dead_sessions_container_too() {
+    let observed = settled(&project([target("a", "i")]));
+    let mut asked = target("a", "i");
+    run(&mut asked).spec.command = Some(vec!["x".into()]);
+    let dead = Ownership::Dead { reason: "dead".into(), adoptable: true };
+    let situation = Situation { owners: BTreeMap::from([("id-a".into(), dead)]), ..Situation::default() };
+    let plan = plan(&project([asked]), &observed, &situation);
+    let told: Vec<String> = plan.actions().map(Change::cause_in_short).collect();
+    assert_eq!(told, ["the file asks for something else; dead: command"]);
+}

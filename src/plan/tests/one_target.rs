@@ -227,7 +227,7 @@ fn one_target() {
                 o.containers[0].labels.0.insert(crate::model::labels::CONFIG_HASH.into(), "other".into());
                 s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: true });
             },
-            "a: replace id-a: dead",
+            "a: replace id-a: made from another configuration; dead",
         ),
         (
             "owner dead, another image",
@@ -235,7 +235,7 @@ fn one_target() {
                 o.containers[0].image_id = "sha256:other".into();
                 s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: true });
             },
-            "a: replace id-a: dead",
+            "a: replace id-a: i is another image now; dead",
         ),
         (
             "owner dead, made for something else",

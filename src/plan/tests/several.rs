@@ -72,3 +72,19 @@ fn naming_targets_means_them_and_what_they_depend_on() {
     assert_eq!(meant(&desired, &["api".into()]), ["api", "db"]);
     assert_eq!(meant(&desired, &[]), ["api", "db", "web"]);
 }
+
+#[test]
+fn a_network_that_compose_left_goes_before_mcpmons_own_comes() {
+    let desired = project([target("a", "i")]);
+    let mut observed = settled(&desired);
+    observed.containers.clear();
+    let left = observed.networks.get_mut("p_default").unwrap();
+    left.labels.0.remove(crate::model::labels::CONFIG_HASH);
+    left.labels.0.insert(crate::model::service::COMPOSE_PROJECT.into(), "cp".into());
+    let first = |observed: &Observed| plan(&desired, observed, &Situation::default()).changes.remove(0);
+    assert_eq!(first(&observed).step, Step::Remove { containers: Vec::new() });
+    let mut last = container(&target("gone", "i"));
+    last.networks.insert("p_default".into());
+    observed.containers.push(last);
+    assert_eq!(first(&observed).step, Step::Hold { retry_ms: None });
+}

@@ -153,6 +153,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 );
                 let memory = self.memory(&target);
                 memory.refresh &= !with_image;
+                // What this session removed is missing for its own reasons.
+                memory.made &= !matches!(change.step, Step::Remove { .. });
                 memory.said = None;
                 if let (Step::Adopt { container }, Some(followers)) = (&change.step, &self.followers) {
                     // It began long ago; what it printed then was shown then.
@@ -163,11 +165,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Err(failure) if failure.unreachable => self.lose_engine(&failure.message),
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
-            // What failed to take its place has left what ran running. For lack of something it is tried again.
+            // What failed to take its place has left what ran running. What may be over in a moment is tried again.
             Err(failure)
                 if matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. })
                     && self.goes_on(&target)
-                    && !failure.missing =>
+                    && !failure.passing =>
             {
                 self.reload_failed(target, failure);
             }
@@ -277,7 +279,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     fn reload_failed(&mut self, target: String, failure: Failure) {
         if !self.executor.ending.is_cancelled() {
-            if !failure.missing {
+            if !failure.passing {
                 self.memory(&target).rejected = Some(Rejected { reason: failure.message.clone(), made_of: None });
             }
             self.report(Event::ReloadFailed { target, error: failure.message, log: failure.log });
