@@ -404,6 +404,9 @@ impl<'a> View<'a> {
             State::Exited(Some(0)) if self.one_shots.contains(target.name.as_str()) => {
                 Ok((Step::Same { container: Some(id), ready: true }, String::new()))
             }
+            State::Exited(_) if self.may_stay_stopped(container) => {
+                drift(Step::Start { container: id }, "somebody stopped it".into())
+            }
             State::Exited(code) => {
                 let cause = code.map_or_else(|| "it ended".into(), |code| format!("it ended with exit code {code}"));
                 Ok((Step::Start { container: id }, cause))
@@ -414,6 +417,11 @@ impl<'a> View<'a> {
             State::Removing => Ok((Step::Hold { retry_ms: Some(REMOVAL_MS) }, "it is being removed".into())),
             State::Other(word) => Err(format!("its state is {word:?}, which this version of mcpmon does not know")),
         }
+    }
+
+    /// Somebody else asked it to end, and what others change is not put right.
+    pub(super) fn may_stay_stopped(&self, container: &ObservedContainer) -> bool {
+        self.situation.on_drift != OnDrift::Recreate && self.situation.stopped.contains(&container.id)
     }
 
     /// What the container was made of that is not what is asked for: in words, and field by field.

@@ -165,6 +165,9 @@ impl<'a> View<'a> {
             match self.service_state(target, service, container) {
                 Ok((Step::Same { ready: this, .. }, _)) => ready &= this,
                 Ok((step @ (Step::Unpause { .. } | Step::Replace { .. }), cause)) => return drift(step, cause),
+                Ok((step @ Step::Start { .. }, _)) if self.may_stay_stopped(container) => {
+                    return drift(step, "somebody stopped it".into());
+                }
                 other => return other,
             }
         }

@@ -177,6 +177,15 @@ fn drift_can_be_left_as_it_is() {
     let held = up.wait("held", "api");
     assert_eq!(held.text("reason"), "somebody paused it; left so (reconcile.on_drift = \"warn\")");
     assert_eq!(project.inspect("api")["State"]["Status"], "paused");
+    assert!(docker(&["unpause", &project.container("api")]).status.success());
+    assert!(docker(&["stop", "--time", "1", &project.container("api")]).status.success());
+    let held = up.wait("held", "api");
+    assert_eq!(held.text("reason"), "somebody stopped it; left so (reconcile.on_drift = \"warn\")");
+    assert_eq!(project.inspect("api")["State"]["Status"], "exited");
+    assert!(docker(&["start", &project.container("api")]).status.success());
+    up.wait("ready", "api");
+    assert!(docker(&["pause", &project.container("api")]).status.success());
+    up.wait("held", "api");
     // A paused container is no reason to stay.
     up.interrupt();
     project.assert_nothing_left();

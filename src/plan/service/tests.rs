@@ -154,6 +154,17 @@ fn each_state_has_its_step() {
             "hold: somebody paused it; left so (reconcile.on_drift = \"warn\")",
         ),
         (
+            "stopped by somebody, and drift is only said",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].state = State::Exited(Some(137));
+                now.stopped.insert(found[0].id.clone());
+                now.on_drift = OnDrift::Warn;
+            },
+            "hold: somebody stopped it; left so (reconcile.on_drift = \"warn\")",
+        ),
+        (
             "a dead session's",
             1,
             1,

@@ -150,6 +150,23 @@ fn one_target() {
             "a: start id-a: it ended, and its replacement failed: it ended",
         ),
         (
+            "stopped by somebody, drift is only said",
+            |_, o, s| {
+                only(o).state = State::Exited(Some(0));
+                s.stopped.insert("id-a".into());
+                s.on_drift = OnDrift::Warn;
+            },
+            "a: hold: somebody stopped it; left so (reconcile.on_drift = \"warn\")",
+        ),
+        (
+            "ended by itself, drift is only said",
+            |_, o, s| {
+                only(o).state = State::Exited(Some(3));
+                s.on_drift = OnDrift::Warn;
+            },
+            "a: start id-a: it ended with exit code 3",
+        ),
+        (
             "its build changed",
             |p, o, _| {
                 run(a(p)).build = Some(build());

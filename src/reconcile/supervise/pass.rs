@@ -12,6 +12,7 @@ use crate::{
     model::{
         Health, Observed, ServiceTarget, State, TargetKind,
         fingerprint::config_hash,
+        settings::OnDrift,
         target::{Condition, belongs},
     },
     output::{ActionKind, Event, event::millis, follow::tail},
@@ -176,6 +177,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 || self.is_working_on(target)
                 || self.attempts.is_down(target)
                 || self.is_done(target, &container.id, *code)
+                || self.may_stay_stopped(&container.id)
                 || self.stopped_outside.remove(&container.id)
             {
                 continue;
@@ -194,6 +196,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             let (target, exit_code) = (target.to_owned(), *code);
             self.report(Event::Crashed { target, exit_code, failures, retry_ms: millis(wait), log });
         }
+    }
+
+    /// Somebody else asked it to end, and what others change is not put right.
+    fn may_stay_stopped(&self, container: &str) -> bool {
+        self.settings.reconcile.on_drift != OnDrift::Recreate && self.asked_to_end.contains(container)
     }
 
     /// Whether the target has done what it was there for: others wait for its good end.
