@@ -176,6 +176,7 @@ impl Context {
             environment: self.environment.clone(),
             engine: engine.map(|(address, timeout)| guard::Engine { address, timeout }),
             project: Some(project.to_owned()),
+            config_file: None,
             grace,
             keep: false,
             leave_ended: false,

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::Context,
     keeper,
-    up::{Session, finish, supervise},
+    up::{Keeper, Session, finish, supervise},
 };
 use crate::{
     cli::UpArgs,
@@ -49,10 +49,10 @@ pub async fn start(
     args: &UpArgs,
     settings: &Settings,
     engine: &Docker,
-    keeper: Option<u32>,
+    keeper: Option<Keeper>,
     mut turn: Option<Turn>,
 ) -> Result<u8> {
-    if let Some(pid) = keeper {
+    if let Some(Keeper { pid, .. }) = keeper {
         drop(turn);
         keeper::does(pid, keeper::words_of(pid).as_ref(), args, &settings.project)?;
         return follow(context, args, settings, engine, pid).await;
@@ -137,7 +137,7 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
         let known = session::known();
         leave_out_stdio(&mut observed, &settings.project, &known);
         leave_out_spares(&mut observed, &known);
-        let owners = owners(&observed, None, &known);
+        let owners = owners(&observed, &settings.project, None, &known);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
         let plan = plan(&settings.project, &observed, &situation);
         if is_reached(&plan, args.wait) {

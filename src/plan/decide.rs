@@ -343,11 +343,8 @@ impl<'a> View<'a> {
         };
         match self.owner(container) {
             Ownership::Mine => {}
-            Ownership::Living { pid } => {
-                return Err(format!(
-                    "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
-                ));
-            }
+            Ownership::OtherFile { file } => return Err(of_other_file(file)),
+            Ownership::Living { pid } => return Err(of_living(*pid)),
             Ownership::Dead { reason, adoptable } => {
                 let same_image =
                     self.observed.images.get(&run.spec.image).is_none_or(|image| image.id == container.image_id);
@@ -482,6 +479,7 @@ impl<'a> View<'a> {
             .map(|(name, containers)| {
                 let foreign = containers.iter().find_map(|container| match self.owner(container) {
                     Ownership::Living { pid } => Some(format!("another mcpmon, pid {pid}, keeps it running")),
+                    Ownership::OtherFile { file } => Some(of_other_file(file)),
                     Ownership::Remote { host } => Some(format!("it belongs to a session on {host}")),
                     Ownership::Mine | Ownership::Dead { .. } => None,
                 });
@@ -532,6 +530,18 @@ impl<'a> View<'a> {
             })
             .collect()
     }
+}
+
+/// Why what another file asked for is left alone.
+pub(super) fn of_other_file(file: &str) -> String {
+    format!(
+        "it was made from {file}, which has this project's name too: give one of the two another `name`, or `mcpmon --config {file} down`"
+    )
+}
+
+/// Why what another session keeps is left alone.
+pub(super) fn of_living(pid: u32) -> String {
+    format!("another mcpmon, pid {pid}, keeps it running: end that one first")
 }
 
 fn is_of_build(field: &FieldChange) -> bool {

@@ -3,7 +3,7 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, short},
+    decide::{REMOVAL_MS, View, change, hold, of_living, of_other_file, short},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
@@ -77,11 +77,8 @@ impl<'a> View<'a> {
         for container in containers {
             match self.owner(container) {
                 Ownership::Mine | Ownership::Dead { .. } => {}
-                Ownership::Living { pid } => {
-                    return Err(format!(
-                        "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
-                    ));
-                }
+                Ownership::OtherFile { file } => return Err(of_other_file(file)),
+                Ownership::Living { pid } => return Err(of_living(*pid)),
                 Ownership::Remote { host } => {
                     return Err(format!(
                         "container {} belongs to a session on {host}: end it there, or remove the container",

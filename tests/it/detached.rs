@@ -273,3 +273,39 @@ fn ended_while_it_waits_it_takes_back_what_it_began() {
     assert_eq!(keepers(&project), Vec::<u32>::new());
     project.assert_nothing_left();
 }
+
+#[test]
+fn two_files_of_one_name_keep_out_of_each_others_way() {
+    let keep = "[reconcile]\non_exit = \"keep\"\n";
+    let volume = "volumes = [\"cache:/cache\"]\n[volumes.cache]\n";
+    let project = Project::with("two-files", &(keep.to_owned() + &target("api", "[\"idle\"]", volume)));
+    project.write("other.toml", &format!("name = \"{}\"\n{}{}", project.name, idle("db"), idle("api")));
+    let other = |words: &[&str]| project.run(&[&["--config", "other.toml"], words].concat());
+    let refuses = |words: &[&str]| {
+        let ran = other(words);
+        assert_eq!(ran.code, 1, "{words:?}: {ran:?}");
+        assert!(ran.err.contains("/mcpmon.toml") && ran.err.contains("give one of the two another `name`"), "{ran:?}");
+    };
+    let volume = format!("volume {}_cache", project.name);
+    project.detached();
+    let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
+    let api = project.id("api");
+    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"]] {
+        refuses(words);
+    }
+    // Kept on purpose, it is nobody else's either.
+    crate::project::kill(keeper, "INT");
+    ended(keeper);
+    refuses(&["down", "-v"]);
+    refuses(&["up", "-d", "--wait"]);
+    assert!(other(&["ps"]).out.contains("db"), "what is its own runs");
+    let down = other(&["down", "-v"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert!(down.err.contains("is left: give one of the two") || down.out.contains("is left: give one"), "{down:?}");
+    assert_eq!(project.id("api"), api);
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!(other(&["down", "-v"]).code, 0, "there is nothing of another file to end");
+    assert_eq!(project.on_the_engine(), [volume], "it does not name it");
+    assert_eq!(project.run(&["down", "-v"]).code, 0);
+    project.assert_nothing_left();
+}

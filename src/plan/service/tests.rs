@@ -152,7 +152,7 @@ fn each_state_has_its_step() {
             1,
             1,
             |found, _, _, now| drop(now.owners.insert(found[0].id.clone(), Ownership::Living { pid: 7 })),
-            "hold: another mcpmon, pid 7, keeps it running: end that one, or `mcpmon down` from here",
+            "hold: another mcpmon, pid 7, keeps it running: end that one first",
         ),
         ("starting", 1, 1, |found, _, _, _| found[0].health = Health::Starting, "same not ready: "),
         (

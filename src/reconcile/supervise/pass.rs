@@ -51,7 +51,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let known = self.executor.guard.known();
         leave_out_stdio(&mut observed, &self.settings.project, &known);
         self.look_closer(&mut observed).await;
-        let owners = owners(&observed, Some(&self.executor.owner), &known);
+        let owners = owners(&observed, &self.settings.project, Some(&self.executor.owner), &known);
         self.note_ends(&observed, &owners).await;
         self.running = observed
             .containers
