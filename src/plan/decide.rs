@@ -6,7 +6,7 @@ use super::{Backoff, Change, IMAGE_ID, ImageAction, Ownership, Plan, Situation, 
 use crate::model::{
     Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
     fingerprint::{FieldChange, config_hash, differences},
-    labels::{CONFIG, CONFIG_HASH},
+    labels::{CONFIG, CONFIG_HASH, DEPENDENCY},
     observed::{ObservedImage, ObservedResource},
     settings::OnDrift,
     spec::MountSource,
@@ -344,7 +344,12 @@ impl<'a> View<'a> {
         match self.owner(container) {
             Ownership::Mine => {}
             Ownership::OtherFile { file } => return Err(of_other_file(file)),
-            Ownership::Living { pid } => return Err(of_living(*pid)),
+            Ownership::Living { pid } => {
+                let image = self.observed.images.get(&run.spec.image);
+                let is_as_asked = container.labels.config_hash() == Some(hash)
+                    && image.is_none_or(|image| image.id == container.image_id);
+                return kept_for_a_server(container, is_as_asked).ok_or_else(|| of_living(*pid));
+            }
             Ownership::Dead { reason, adoptable } => {
                 let same_image =
                     self.observed.images.get(&run.spec.image).is_none_or(|image| image.id == container.image_id);
@@ -537,6 +542,13 @@ pub(super) fn of_other_file(file: &str) -> String {
     format!(
         "it was made from {file}, which has this project's name too: give one of the two another `name`, or `mcpmon --config {file} down`"
     )
+}
+
+/// What a client's stdio session keeps for its server is as good as one's own, as long as it runs as asked.
+pub(super) fn kept_for_a_server(container: &ObservedContainer, is_as_asked: bool) -> Option<(Step, String)> {
+    let is_kept = container.labels.role() == Some(DEPENDENCY) && container.state == State::Running && is_as_asked;
+    let ready = matches!(container.health, Health::None | Health::Healthy);
+    is_kept.then(|| (Step::Same { container: Some(container.id.clone()), ready }, String::new()))
 }
 
 /// Why what another session keeps is left alone.

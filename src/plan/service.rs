@@ -3,7 +3,7 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, of_living, of_other_file, short},
+    decide::{REMOVAL_MS, View, change, hold, kept_for_a_server, of_living, of_other_file, short},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
@@ -78,7 +78,11 @@ impl<'a> View<'a> {
             match self.owner(container) {
                 Ownership::Mine | Ownership::Dead { .. } => {}
                 Ownership::OtherFile { file } => return Err(of_other_file(file)),
-                Ownership::Living { pid } => return Err(of_living(*pid)),
+                Ownership::Living { pid } => {
+                    let is_as_asked =
+                        containers.len() == service.replicas && self.outdated(service, containers).is_none();
+                    return kept_for_a_server(container, is_as_asked).ok_or_else(|| of_living(*pid));
+                }
                 Ownership::Remote { host } => {
                     return Err(format!(
                         "container {} belongs to a session on {host}: end it there, or remove the container",

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     Health, Observed, ObservedContainer, Project, State, Target, TargetKind,
-    labels::{CONFIG_HASH, TARGET},
+    labels::{CONFIG_HASH, DEPENDENCY, ROLE, TARGET},
     observed::ObservedImage,
     spec::{EnvironmentValue, Mount, MountSource},
     target::{Condition, NetworkSpec, PullPolicy, VolumeSpec},
@@ -285,6 +285,31 @@ fn one_target() {
         (
             "another mcpmon's",
             |_, _, s| {
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "a: hold: another mcpmon, pid 7, keeps it running: end that one first",
+        ),
+        (
+            "a client's session keeps it for its server",
+            |_, o, s| {
+                only(o).labels.0.insert(ROLE.into(), DEPENDENCY.into());
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "",
+        ),
+        (
+            "the same, unhealthy",
+            |_, o, s| {
+                only(o).labels.0.insert(ROLE.into(), DEPENDENCY.into());
+                only(o).health = Health::Unhealthy;
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "a: same, not ready: ",
+        ),
+        (
+            "the same, not as asked",
+            |_, o, s| {
+                only(o).labels.0.extend([(ROLE.into(), DEPENDENCY.into()), (CONFIG_HASH.into(), "other".into())]);
                 s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
             },
             "a: hold: another mcpmon, pid 7, keeps it running: end that one first",
