@@ -61,6 +61,7 @@ pub async fn start(
     let log = log_file(context, &settings.project.name)?;
     let program = std::env::current_exe().map_err(failed)?;
     let mut signals = Signals::new().map_err(failed)?;
+    session::inherited::keep_to_myself();
     let mut child = tokio::process::Command::new(program)
         .args(std::env::args_os().skip(1))
         .env(SUPERVISOR, &log)
