@@ -15,6 +15,7 @@ pub mod plan;
 pub mod ps;
 pub mod restart;
 pub mod run;
+pub mod said;
 pub mod up;
 pub mod watchdog;
 

@@ -61,7 +61,11 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
         return Err(Error::failed(message).hint(two_files(file)));
     }
     if args.detach || args.wait {
-        return detach::start(context, args, &settings, &engine, keeper, turn).await;
+        return match detach::start(context, args, &settings, &engine, keeper, turn).await? {
+            Some(code) => Ok(code),
+            // The supervisor that was there has ended: another one is started.
+            None => Box::pin(run(context, args)).await,
+        };
     }
     if let Some(Keeper { pid, .. }) = keeper {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))

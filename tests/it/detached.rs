@@ -309,3 +309,33 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
     assert_eq!(project.run(&["down", "-v"]).code, 0);
     project.assert_nothing_left();
 }
+
+#[test]
+fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended() {
+    let project = Project::with("beside", &idle("api"));
+    project.detached();
+    let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
+    project.config(&target("api", "[\"exit\", \"3\", \"--print\", \"no database\"]", ""));
+    let began = std::time::Instant::now();
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let said = ran.out.clone() + &ran.err;
+    assert!(said.contains("no database") && said.contains("api (the file asks for something else)"), "{ran:?}");
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    // It sees no edit any more.
+    crate::project::kill(keeper, "STOP");
+    project.config(&target("api", "[\"lines\"]", ""));
+    let mut waits = project.command(&["up", "-d", "--wait"]).spawn().expect("mcpmon");
+    let is_hold = |fd: std::io::Result<std::fs::DirEntry>| {
+        fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("pidfd")))
+    };
+    until("it holds on to the supervisor", || {
+        std::fs::read_dir(format!("/proc/{}/fd", waits.id())).is_ok_and(|mut fds| fds.any(is_hold))
+    });
+    kill_with_watchdog(keeper);
+    assert!(waits.wait().expect("it ended").success());
+    assert_eq!(keepers(&project).len(), 1);
+    assert_eq!(project.inspect("api")["Config"]["Cmd"][0], "lines");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
