@@ -124,14 +124,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args).await,
         Command::Cleanup(args) => cleanup::run(context, &args, &mut stdout()).await,
         Command::Ps => {
-            let settings = context.settings_as_far_as_possible().await?;
+            let settings = context.settings_by_name_at_worst().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             let known = session::known();
             let judge = |container: &_| known.judge(container);
             ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {
-            let settings = context.settings_as_far_as_possible().await?;
+            let settings = context.settings_by_name_at_worst().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             logs::run(&engine, &settings, &args, Options::detect(context.json())).await.map(done)
         }

@@ -187,6 +187,13 @@ impl Known {
         self.leases.iter().filter(move |lease| lease.keeps(engine, project))
     }
 
+    /// Leases of living sessions that keep what that file asks for on that engine, under whatever name.
+    pub fn keepers_of_file<'a>(&'a self, engine: &'a str, file: &'a Path) -> impl Iterator<Item = &'a Lease> {
+        let is_of_file = move |lease: &&Lease| lease.config_file.as_deref().is_some_and(|of| Path::new(of) == file);
+        let keeps = move |lease: &&Lease| lease.role.is_none() && lease.engine.as_deref() == Some(engine);
+        self.leases.iter().filter(is_of_file).filter(keeps)
+    }
+
     /// The lease that a thing is under: that has adopted it, or whose session made it.
     fn lease(&self, id: Option<&str>, labels: &Labels) -> Option<&Lease> {
         let adopted = |lease: &&Lease| id.is_some_and(|id| lease.adopted.contains(id));

@@ -33,7 +33,7 @@ const MARGIN: Duration = Duration::from_secs(30);
 
 /// Ends the project; gives the exit code.
 pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
-    let settings = context.settings_as_far_as_possible().await?;
+    let settings = context.settings_by_name_at_worst().await?;
     for name in &args.targets {
         if !is_known(&settings, name) {
             return Err(unknown_target(&settings.project, name));
@@ -69,7 +69,20 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
         if containers.is_empty() && keepers.is_empty() {
             return Err(Error::failed(message).hint(two_files(file)));
         }
-        reporter.report(Event::Warning { message: format!("not all {message}; that is left: {}", two_files(file)) });
+        let message =
+            format!("what of project {project} was made from another file, {file}, is left: {}", two_files(file));
+        reporter.report(Event::Warning { message });
+    }
+    let former = known.keepers_of_file(&address, own).find(|lease| lease.project.as_deref() != Some(project));
+    if let Some(Lease { pid, project: Some(name), .. }) = former
+        && args.targets.is_empty()
+    {
+        let message = format!("mcpmon, pid {pid}, keeps this file as project {name}, and not as {project}");
+        let hint = format!("`mcpmon --set name={name} down` ends it");
+        if containers.is_empty() && keepers.is_empty() {
+            return Err(Error::failed(message).hint(hint));
+        }
+        reporter.report(Event::Warning { message: format!("{message}: {hint}") });
     }
     let before = containers.len();
     // Looked up before anybody ends them.
@@ -167,7 +180,10 @@ async fn volumes_of_compose(engine: &Docker, settings: &Settings) -> Result<BTre
 fn is_known(settings: &Settings, name: &str) -> bool {
     let targets = &settings.project.targets;
     let unread = |of: &str| matches!(targets.get(of).map(|target| &target.kind), Some(TargetKind::Compose(_)));
-    settings.project.named(name).next().is_some() || name.split_once('/').is_some_and(|(of, _)| unread(of))
+    // Which ones a file has that can't be read, nobody knows.
+    targets.is_empty()
+        || settings.project.named(name).next().is_some()
+        || name.split_once('/').is_some_and(|(of, _)| unread(of))
 }
 
 /// Reports one removal; false when it failed.
@@ -201,7 +217,7 @@ async fn found(engine: &Docker, settings: &Settings) -> Result<Found> {
         match known.judge(&container) {
             Verdict::Owned { .. } if container.labels.role().is_some() => found.clients.push(container),
             Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } if of_other => {
-                found.others.push(container)
+                found.others.push(container);
             }
             Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } => found.ours.push(container),
             Verdict::NotManaged | Verdict::Remote { .. } => {}

@@ -162,5 +162,8 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         assert_eq!(known.other_file(Some(id), &labels(pairs), own), expected, "case: {name}");
     }
     assert_eq!(known.keepers("unix:///e", "p").count(), 1);
+    assert_eq!(known.keepers_of_file("unix:///e", Path::new("/moved/mcpmon.toml")).count(), 1);
+    let of_others = known.keepers_of_file("unix:///other", Path::new("/moved/mcpmon.toml")).count();
+    assert_eq!(of_others + known.keepers_of_file("unix:///e", own).count(), 0);
     assert_eq!(known.keepers("unix:///other", "p").count() + known.keepers("unix:///e", "q").count(), 0);
 }

@@ -339,3 +339,25 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     assert_eq!(project.run(&["down"]).code, 0);
     project.assert_nothing_left();
 }
+
+#[test]
+fn a_file_that_was_broken_or_named_anew_is_known_by_who_keeps_it() {
+    let project = Project::with("broken", &idle("api"));
+    project.detached();
+    let anew = format!("{}-anew", project.name);
+    project.write("mcpmon.toml", &format!("name = \"{anew}\"\n{}", idle("api")));
+    let down = project.run(&["down"]);
+    assert_eq!(down.code, 1, "{down:?}");
+    assert!(down.err.contains(&format!("`mcpmon --set name={} down` ends it", project.name)), "{down:?}");
+    for broken in [format!("name = \"{}\"\nnonsense = 1\n", project.name), "nonsense = [".to_owned()] {
+        project.write("mcpmon.toml", &broken);
+        let ps = project.run(&["ps"]);
+        assert_eq!(ps.code, 0, "{ps:?}");
+        assert!(ps.out.contains(&project.container("api")) && ps.err.contains("nonsense"), "{ps:?}");
+        assert_eq!(project.run(&["logs"]).code, 0);
+        assert_eq!(project.run(&["plan"]).code, 78, "that needs the file");
+    }
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+    assert_eq!(project.run(&["ps"]).code, 78, "nobody knows its name");
+}
