@@ -15,6 +15,7 @@ pub mod plan;
 pub mod ps;
 pub mod restart;
 pub mod run;
+pub mod said;
 pub mod up;
 pub mod watchdog;
 
@@ -32,12 +33,7 @@ use crate::{
     config::nearest::nearest,
     error::{Error, Kind, Result},
     model::{Project, TargetKind},
-    output::{
-        lines::json,
-        refusal,
-        show::Options,
-        style::{self, Paint},
-    },
+    output::{refusal, show::Options, style::Paint},
     session::{self, watchdog::WATCHDOG},
 };
 
@@ -75,11 +71,7 @@ fn command_line() -> ExitCode {
 
 /// Says on stderr why it came to nothing; gives the exit code.
 fn refused(error: &Error, format: Format) -> u8 {
-    let text = match format {
-        Format::Json => refusal::events(error).iter().map(json).collect::<Vec<_>>().join("\n"),
-        Format::Text => style::error(error, Paint::stderr()),
-    };
-    let _ = writeln!(stderr(), "{}", text.trim_end());
+    refusal::say(error, format == Format::Json);
     error.kind.exit_code()
 }
 
@@ -151,14 +143,14 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
         Command::Run(args) => run::run(context, &args).await,
         Command::Cleanup(args) => cleanup::run(context, &args, &mut stdout()).await,
         Command::Ps => {
-            let settings = context.settings_as_far_as_possible().await?;
+            let settings = context.settings_by_name_at_worst().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             let known = session::known();
             let judge = |container: &_| known.judge(container);
             ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {
-            let settings = context.settings_as_far_as_possible().await?;
+            let settings = context.settings_by_name_at_worst().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             logs::run(&engine, &settings, &args, Options::detect(context.json())).await.map(done)
         }

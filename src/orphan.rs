@@ -9,7 +9,7 @@
 
 pub mod age;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use uuid::Uuid;
 
@@ -40,6 +40,9 @@ pub struct Claim {
 pub trait Claims {
     /// What the file of that path asks for; none: it is not there, or can't be read.
     fn claim(&self, config_file: &str) -> Option<Claim>;
+
+    /// Whether a file is at that path, and is another one than `own`.
+    fn is_another(&self, config_file: &str, own: &Path) -> bool;
 }
 
 /// What is known of sessions that have ended.
@@ -171,9 +174,24 @@ impl Known {
         lease.map(|lease| lease.session).or_else(|| container.labels.session())
     }
 
+    /// The configuration file that a thing of a project is of, where that is another one than `own` and is still there: two
+    /// files have one name. Where its folder was moved, it is gone from its old place, and the thing is the moved one's.
+    pub fn other_file<'a>(&'a self, id: Option<&str>, labels: &'a Labels, own: &Path) -> Option<&'a str> {
+        let lease = self.lease(id, labels).and_then(|lease| lease.config_file.as_deref());
+        let file = lease.or_else(|| labels.get(CONFIG_FILE))?;
+        self.claims.is_another(file, own).then_some(file)
+    }
+
     /// Leases of living sessions that keep that project on that engine.
     pub fn keepers(&self, engine: &str, project: &str) -> impl Iterator<Item = &Lease> {
         self.leases.iter().filter(move |lease| lease.keeps(engine, project))
+    }
+
+    /// Leases of living sessions that keep what that file asks for on that engine, under whatever name.
+    pub fn keepers_of_file<'a>(&'a self, engine: &'a str, file: &'a Path) -> impl Iterator<Item = &'a Lease> {
+        let is_of_file = move |lease: &&Lease| lease.config_file.as_deref().is_some_and(|of| Path::new(of) == file);
+        let keeps = move |lease: &&Lease| lease.role.is_none() && lease.engine.as_deref() == Some(engine);
+        self.leases.iter().filter(is_of_file).filter(keeps)
     }
 
     /// The lease that a thing is under: that has adopted it, or whose session made it.

@@ -187,6 +187,11 @@ pub enum Ownership {
         /// It is such a one as this session makes: where it is as asked, it may be taken over.
         adoptable: bool,
     },
+    /// Another configuration file's, which is still there and has the same project name.
+    OtherFile {
+        /// Its path.
+        file: String,
+    },
     /// Another host's, or another pid namespace's: nobody here can tell.
     Remote {
         /// Which.

@@ -4,6 +4,7 @@
 pub mod forward;
 pub mod guard;
 pub mod host;
+pub mod inherited;
 pub mod lease;
 pub mod leases;
 pub mod left;

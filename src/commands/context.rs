@@ -10,16 +10,17 @@ use std::{
 
 use futures_util::future::BoxFuture;
 
-use super::detach::SUPERVISOR;
+use super::{detach::SUPERVISOR, lone};
 use crate::{
     cli::{Format, GlobalArgs, WatchArgs},
     compose::{cli::ComposeCli, settings::Composer},
     config::{Loaded, Override, Request, discover::discover, load},
-    engine::{cli::DockerCli, docker::Docker},
-    error::{Error, Result},
-    model::{Owner, Settings},
-    output::{Event, History, history::Subject, lines::json, log, style::Paint},
+    engine::{Engine as _, cli::DockerCli, docker::Docker},
+    error::{Error, Kind, Result},
+    model::{Lease, Owner, Settings, labels::CONFIG_FILE},
+    output::{Event, History, history::Subject, lines::json, log, refusal, style::Paint},
     session::{
+        self,
         guard::{self, Begun},
         mark, state_folder,
     },
@@ -42,6 +43,19 @@ pub struct Context {
     pub environment: BTreeMap<String, String>,
     /// Where it was called.
     pub folder: PathBuf,
+}
+
+/// What the project of a file that has errors is called: by a session that keeps what it asked for before, or by what
+/// is left of one on the engine.
+async fn project_of(context: &Context, file: &Path) -> Option<String> {
+    let is_of_file = |lease: &Lease| lease.config_file.as_deref().is_some_and(|of| Path::new(of) == file);
+    let of_session = session::known().leases.into_iter().find(is_of_file).and_then(|lease| lease.project);
+    if of_session.is_some() {
+        return of_session;
+    }
+    let engine = context.connect(DOCKER_TIMEOUT).await.ok()?;
+    let made = engine.list(&[(CONFIG_FILE, Some(&file.display().to_string()))]).await.ok()?;
+    made.iter().find(|container| container.labels.managed())?.labels.project().map(str::to_owned)
 }
 
 impl Context {
@@ -153,6 +167,31 @@ impl Context {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
+    /// The same for commands that need no more than the project's name: where the file has errors, a warning tells them, and
+    /// the project has no targets.
+    ///
+    /// # Errors
+    /// The configuration has errors, and nothing that was made from it is there.
+    pub async fn settings_by_name_at_worst(&self) -> Result<Settings> {
+        let request = self.request(&WatchArgs::default());
+        match load(&request) {
+            Err(error) if error.kind == Kind::Config => {
+                let found = discover(&request).project().map(|project| project.path.clone());
+                let file = found.as_deref().filter(|path| path.is_file());
+                let name = match file {
+                    Some(file) => project_of(self, file).await,
+                    None => None,
+                };
+                let (Some(name), Some(path)) = (name, found) else { return Err(error) };
+                let Ok(settings) = lone::project(self, &name, &path) else { return Err(error) };
+                refusal::say(&error, self.json());
+                self.warn(format!("this goes by the name of the project alone, {name}"));
+                Ok(settings)
+            }
+            _ => self.settings_as_far_as_possible().await,
+        }
+    }
+
     /// Whoever takes the compose targets of these settings apart.
     pub fn composer(&self, settings: &Settings) -> Composer {
         Composer::new(self.compose_cli(settings))
@@ -199,6 +238,7 @@ impl Context {
             environment: self.environment.clone(),
             engine: engine.map(|(address, timeout)| guard::Engine { address, timeout }),
             project: Some(project.to_owned()),
+            config_file: None,
             grace,
             keep: false,
             leave_ended: false,

@@ -4,25 +4,31 @@
 
 use std::{
     collections::BTreeSet,
+    future::pending,
     io::Write,
     path::PathBuf,
     process::Stdio,
     time::{Duration, Instant},
 };
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    time::{Interval, interval},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     context::Context,
-    keeper,
-    up::{Session, finish, supervise},
+    keeper::{self, Words},
+    said::Said,
+    up::{Keeper, Session, finish, supervise},
 };
 use crate::{
     cli::UpArgs,
     engine::{Engine, docker::Docker},
     error::{Error, Kind, Result},
     model::{Settings, labels::PROJECT},
+    orphan::Processes,
     output::{
         Event, Reporter,
         lines::json,
@@ -32,16 +38,24 @@ use crate::{
     },
     plan::{Plan, Situation, Step, meant, plan, scope, short},
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{self, process::Process, signals::Signals, turn::Turn},
+    session::{
+        self, inherited,
+        process::{Process, ThisHost},
+        signals::Signals,
+        turn::Turn,
+    },
 };
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
 pub const SUPERVISOR: &str = "MCPMON_SUPERVISOR";
+/// How often it is looked whether a supervisor that runs already has said more.
+const LISTENS: Duration = Duration::from_millis(200);
 /// How long a supervisor that runs already may take to follow an edit.
 const FOLLOWS: Duration = Duration::from_secs(30);
 
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
-/// ready); where one runs already, waits until it has what the file asks for. Gives the exit code.
+/// ready); where one runs already, waits until it has what the file asks for. Gives the exit code; none: the one that ran
+/// already has ended meanwhile.
 ///
 /// `keeper`: the supervisor that runs already. `turn`: no other may be started until this one is seen.
 pub async fn start(
@@ -49,18 +63,20 @@ pub async fn start(
     args: &UpArgs,
     settings: &Settings,
     engine: &Docker,
-    keeper: Option<u32>,
+    keeper: Option<Keeper>,
     mut turn: Option<Turn>,
-) -> Result<u8> {
-    if let Some(pid) = keeper {
+) -> Result<Option<u8>> {
+    if let Some(Keeper { pid, .. }) = keeper {
         drop(turn);
-        keeper::does(pid, keeper::words_of(pid).as_ref(), args, &settings.project)?;
-        return follow(context, args, settings, engine, pid).await;
+        let words = keeper::words_of(pid);
+        keeper::does(pid, words.as_ref(), (&context.global, args), &settings.project)?;
+        return follow(context, args, settings, engine, (pid, words)).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
     let log = log_file(context, &settings.project.name)?;
     let program = std::env::current_exe().map_err(failed)?;
     let mut signals = Signals::new().map_err(failed)?;
+    inherited::keep_to_myself();
     let mut child = tokio::process::Command::new(program)
         .args(std::env::args_os().skip(1))
         .env(SUPERVISOR, &log)
@@ -124,51 +140,102 @@ pub async fn start(
     };
     drop(reporter);
     finish(shown).await?;
-    Ok(code)
+    Ok(Some(code))
 }
 
-/// A supervisor runs already: it follows the file by itself. Waits until nothing is left to do.
-async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &Docker, pid: u32) -> Result<u8> {
+/// A supervisor runs already: it follows the file by itself. Waits until nothing is left to do; none: it has ended.
+async fn follow(
+    context: &Context,
+    args: &UpArgs,
+    settings: &Settings,
+    engine: &Docker,
+    (pid, words): (u32, Option<Words>),
+) -> Result<Option<u8>> {
     let names = scope(&settings.project, &args.targets).unwrap_or_default();
     let deadline = Instant::now() + FOLLOWS;
+    let no_hold = |error| Error::failed(format!("the supervisor, pid {pid}, can't be waited for")).caused_by(error);
+    let process = match session::process::start_time(pid) {
+        Some(started) => Process::open(pid, started).map_err(no_hold)?,
+        None => None,
+    };
+    if process.is_none() && ThisHost.start_time(pid).is_none() {
+        return Ok(None);
+    }
+    let ended = async {
+        match &process {
+            Some(process) if process.ended(FOLLOWS).await => {}
+            _ => pending().await,
+        }
+    };
+    tokio::pin!(ended);
+    // One in the foreground has no log.
+    let has_log = words.is_some_and(|words| words.up.detach || words.up.wait);
+    let log = context.state_folder().join(format!("{}.log", settings.project.name));
+    let mut said = has_log.then(|| Said::open(&log).ok()).flatten();
+    let mut looks = interval(LISTENS);
+    let (reporter, reports) = Reporter::channel();
+    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
     let plan = loop {
         let mut observed = observe(engine, &settings.project, false).await?;
         let known = session::known();
         leave_out_stdio(&mut observed, &settings.project, &known);
         leave_out_spares(&mut observed, &known);
-        let owners = owners(&observed, None, &known);
+        let owners = owners(&observed, &settings.project, None, &known);
         let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
         let plan = plan(&settings.project, &observed, &situation);
         if is_reached(&plan, args.wait) {
             break plan;
         }
-        // Something happens on the engine, or the time is over. What is held is so until something is edited.
+        let open = || plan.changes.iter().filter(|change| !is_same(&change.step, args.wait));
+        let failing = said.as_mut().map(|said| said.failing(&settings.inputs).clone()).unwrap_or_default();
+        let failed: Vec<&Event> = open().filter_map(|change| failing.get(change.subject.name())).collect();
+        // What is held is so until something is edited.
         let is_held = plan.changes.iter().any(|change| matches!(change.step, Step::Hold { retry_ms: None }));
-        let next = futures_util::StreamExt::next(&mut events);
-        if is_held || tokio::time::timeout_at(deadline.into(), next).await.is_err() {
-            let open: Vec<String> = plan
-                .changes
-                .iter()
-                .filter(|change| !is_same(&change.step, args.wait))
+        let is_over = is_held || !failed.is_empty();
+        let is_late = !is_over
+            && tokio::select! {
+                () = &mut ended => {
+                    drop(reporter);
+                    finish(shown).await?;
+                    return Ok(None);
+                }
+                // Something happens on the engine, or it may have said something.
+                _ = futures_util::StreamExt::next(&mut events) => false,
+                () = more(said.as_ref(), &mut looks) => false,
+                () = tokio::time::sleep_until(deadline.into()) => true,
+            };
+        if is_over || is_late {
+            for event in failed {
+                reporter.report(event.clone());
+            }
+            drop(reporter);
+            finish(shown).await?;
+            let open: Vec<String> = open()
                 .map(|change| match &change.cause {
                     cause if cause.is_empty() => change.subject.name().to_owned(),
                     cause => format!("{} ({cause})", change.subject.name()),
                 })
                 .collect();
-            let time = if is_held { String::new() } else { format!(" after {FOLLOWS:?}") };
+            let time = if is_over { String::new() } else { format!(" after {FOLLOWS:?}") };
+            let hint = if is_given(context, args) {
+                "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given \
+                 now: for those `mcpmon down`, then `mcpmon up -d`"
+            } else {
+                "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there"
+            };
             return Err(Error::failed(format!(
                 "the supervisor, pid {pid}, does not have this as asked{time}: {}",
                 open.join(", ")
             ))
-            .hint(
-                "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given \
-                 now: for those `mcpmon down`, then `mcpmon up -d`",
-            ));
+            .hint(hint));
         }
     };
-    let (reporter, reports) = Reporter::channel();
-    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
+    // What runs may be as asked, and a rebuild of it have failed all the same.
+    let failing = said.as_mut().map(|said| said.failing(&settings.inputs).clone()).unwrap_or_default();
+    for (_, event) in failing.into_iter().filter(|(name, _)| names.as_ref().is_none_or(|names| names.contains(name))) {
+        reporter.report(event);
+    }
     let mut ready = 0;
     for change in &plan.changes {
         if let Step::Same { container: Some(container), .. } = &change.step {
@@ -182,7 +249,27 @@ async fn follow(context: &Context, args: &UpArgs, settings: &Settings, engine: &
     reporter.report(Event::Settled { ready, held: 0, duration_ms: 0 });
     drop(reporter);
     finish(shown).await?;
-    Ok(0)
+    Ok(Some(0))
+}
+
+/// Waits until a supervisor has said more.
+async fn more(said: Option<&Said>, looks: &mut Interval) {
+    let Some(said) = said else { return pending().await };
+    loop {
+        looks.tick().await;
+        if said.has_more() {
+            return;
+        }
+    }
+}
+
+/// Whether there are flags or variables that a supervisor may have been started without.
+fn is_given(context: &Context, args: &UpArgs) -> bool {
+    let (global, watch) = (&context.global, &args.watch);
+    let flags = [&global.profile, &global.set, &watch.watch, &watch.ignore, &watch.extensions];
+    flags.iter().any(|flag| !flag.is_empty())
+        || watch.delay.is_some()
+        || context.environment.iter().any(|(key, value)| key.starts_with("MCPMON_") && !value.is_empty())
 }
 
 fn is_same(step: &Step, wait: bool) -> bool {

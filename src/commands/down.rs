@@ -9,13 +9,16 @@ use tokio_util::sync::CancellationToken;
 use super::{
     context::Context,
     unknown_target,
-    up::{finish, kept_by},
+    up::{Keeper, finish, kept_by, two_files},
 };
 use crate::{
     cli::DownArgs,
     engine::{Engine, EngineError, docker::Docker},
     error::{Error, Result},
-    model::{ObservedContainer, Settings, TargetKind, labels::PROJECT, service::COMPOSE_PROJECT, target::belongs},
+    model::{
+        Labels, Lease, ObservedContainer, Project, Settings, TargetKind, labels::PROJECT, service::COMPOSE_PROJECT,
+        target::belongs,
+    },
     orphan::Verdict,
     output::{
         ActionKind, Event, Reporter,
@@ -30,7 +33,7 @@ const MARGIN: Duration = Duration::from_secs(30);
 
 /// Ends the project; gives the exit code.
 pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
-    let settings = context.settings_as_far_as_possible().await?;
+    let settings = context.settings_by_name_at_worst().await?;
     for name in &args.targets {
         if !is_known(&settings, name) {
             return Err(unknown_target(&settings.project, name));
@@ -49,30 +52,59 @@ pub async fn run(context: &Context, args: &DownArgs) -> Result<u8> {
 }
 
 async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &Reporter) -> Result<u8> {
-    let label = (PROJECT, settings.project.name.as_str());
-    let (mut containers, _) = ours(engine, settings).await?;
+    let Project { name: project, config_file: own, .. } = &settings.project;
+    let label = (PROJECT, project.as_str());
+    let Found { ours: mut containers, others, .. } = found(engine, settings).await?;
+    let known = session::known();
+    let address = engine.info().address;
+    let other_keeper = |lease: &&Lease| known.other_file(None, &lease.labels(), own).is_some();
+    let (other_keepers, keepers): (Vec<_>, Vec<_>) = known.keepers(&address, project).partition(other_keeper);
+    let mut files: BTreeSet<&str> =
+        others.iter().filter_map(|container| known.other_file(Some(&container.id), &container.labels, own)).collect();
+    files.extend(other_keepers.iter().filter_map(|lease| lease.config_file.as_deref()));
+    if let Some(file) = files.first() {
+        let pid =
+            other_keepers.first().map_or_else(String::new, |lease| format!(", and kept by mcpmon, pid {}", lease.pid));
+        let message = format!("what is there of project {project} was made from another file, {file}{pid}");
+        if containers.is_empty() && keepers.is_empty() {
+            return Err(Error::failed(message).hint(two_files(file)));
+        }
+        let message =
+            format!("what of project {project} was made from another file, {file}, is left: {}", two_files(file));
+        reporter.report(Event::Warning { message });
+    }
+    let former = known.keepers_of_file(&address, own).find(|lease| lease.project.as_deref() != Some(project));
+    if let Some(Lease { pid, project: Some(name), .. }) = former
+        && args.targets.is_empty()
+    {
+        let message = format!("mcpmon, pid {pid}, keeps this file as project {name}, and not as {project}");
+        let hint = format!("`mcpmon --set name={name} down` ends it");
+        if containers.is_empty() && keepers.is_empty() {
+            return Err(Error::failed(message).hint(hint));
+        }
+        reporter.report(Event::Warning { message: format!("{message}: {hint}") });
+    }
     let before = containers.len();
     // Looked up before anybody ends them.
     let anonymous = if args.volumes { anonymous(engine, &containers, &args.targets).await? } else { BTreeSet::new() };
     if args.targets.is_empty() {
         let networks = engine.networks(label).await?;
-        let known = session::known();
-        let networks = networks.values().map(|network| &network.labels).filter(|labels| labels.role().is_none());
-        let address = engine.info().address;
-        let keepers = known.keepers(&address, &settings.project.name);
+        let networks = networks.values().map(|network| &network.labels);
+        let networks =
+            networks.filter(|labels| labels.role().is_none() && known.other_file(None, labels, own).is_none());
         let owners: BTreeSet<(u32, u64)> = containers
             .iter()
             .filter_map(|container| known.keeper(container))
             .chain(networks.filter_map(|labels| known.keeper_by_labels(labels)))
-            .chain(keepers.map(|lease| (lease.pid, lease.pid_start)))
+            .chain(keepers.iter().map(|lease| (lease.pid, lease.pid_start)))
             .collect();
         if end_owners(owners, longest_grace(&containers)).await? {
-            (containers, _) = ours(engine, settings).await?;
+            containers = found(engine, settings).await?.ours;
         }
     } else {
         let is_meant = |target: &str| args.targets.iter().any(|name| belongs(target, name));
         containers.retain(|container| container.labels.target().is_some_and(is_meant));
-        if let Some(pid) = kept_by(engine, settings).await? {
+        if let Some(Keeper { pid, other_file: None }) = kept_by(engine, settings).await? {
             return Err(Error::failed(format!(
                 "another mcpmon, pid {pid}, keeps {}: it would start them again",
                 args.targets.join(", ")
@@ -89,15 +121,23 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
         left_volumes += usize::from(!removed);
     }
     if args.targets.is_empty() {
-        let (_, clients) = ours(engine, settings).await?;
-        let is_used = |network: &String| clients.iter().any(|container| container.networks.contains(network));
-        for name in engine.networks(label).await?.into_keys().filter(|network| !is_used(network)) {
+        let Found { clients, others, .. } = found(engine, settings).await?;
+        let is_used =
+            |network: &String| clients.iter().chain(&others).any(|container| container.networks.contains(network));
+        let is_ours = |labels: &Labels| known.other_file(None, labels, own).is_none();
+        let networks = engine.networks(label).await?.into_iter();
+        let networks = networks.filter(|(name, network)| !is_used(name) && is_ours(&network.labels));
+        for (name, _) in networks {
             let removed = tell(reporter, &name, ActionKind::RemoveNetwork, engine.remove_network(&name).await);
             left_networks += usize::from(!removed);
         }
         if args.volumes {
             let made_by_compose = volumes_of_compose(engine, settings).await?;
-            for name in engine.volumes(label).await?.into_keys().chain(made_by_compose) {
+            let volumes = engine.volumes(label).await?.into_iter();
+            // What this file names it has the use of, whoever made it.
+            let volumes =
+                volumes.filter(|(name, volume)| settings.project.volumes.contains_key(name) || is_ours(&volume.labels));
+            for name in volumes.map(|(name, _)| name).chain(made_by_compose) {
                 let removed = tell(reporter, &name, ActionKind::RemoveVolume, engine.remove_volume(&name).await);
                 left_volumes += usize::from(!removed);
             }
@@ -140,7 +180,10 @@ async fn volumes_of_compose(engine: &Docker, settings: &Settings) -> Result<BTre
 fn is_known(settings: &Settings, name: &str) -> bool {
     let targets = &settings.project.targets;
     let unread = |of: &str| matches!(targets.get(of).map(|target| &target.kind), Some(TargetKind::Compose(_)));
-    settings.project.named(name).next().is_some() || name.split_once('/').is_some_and(|(of, _)| unread(of))
+    // Which ones a file has that can't be read, nobody knows.
+    targets.is_empty()
+        || settings.project.named(name).next().is_some()
+        || name.split_once('/').is_some_and(|(of, _)| unread(of))
 }
 
 /// Reports one removal; false when it failed.
@@ -155,18 +198,32 @@ fn tell(reporter: &Reporter, name: &str, action: ActionKind, result: Result<(), 
     succeeded
 }
 
-/// The project's containers that this host may judge, and those that living stdio sessions have.
-async fn ours(engine: &Docker, settings: &Settings) -> Result<(Vec<ObservedContainer>, Vec<ObservedContainer>)> {
-    let (mut ours, mut clients) = (Vec::new(), Vec::new());
+/// The project's containers that this host may judge.
+#[derive(Debug, Default)]
+struct Found {
+    ours: Vec<ObservedContainer>,
+    /// Those that living stdio sessions have.
+    clients: Vec<ObservedContainer>,
+    /// Those of another file that has the project's name too.
+    others: Vec<ObservedContainer>,
+}
+
+async fn found(engine: &Docker, settings: &Settings) -> Result<Found> {
+    let mut found = Found::default();
     let known = session::known();
     for container in engine.list(&[(PROJECT, Some(&settings.project.name))]).await? {
+        let of_other =
+            known.other_file(Some(&container.id), &container.labels, &settings.project.config_file).is_some();
         match known.judge(&container) {
-            Verdict::Owned { .. } if container.labels.role().is_some() => clients.push(container),
-            Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } => ours.push(container),
+            Verdict::Owned { .. } if container.labels.role().is_some() => found.clients.push(container),
+            Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } if of_other => {
+                found.others.push(container);
+            }
+            Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. } => found.ours.push(container),
             Verdict::NotManaged | Verdict::Remote { .. } => {}
         }
     }
-    Ok((ours, clients))
+    Ok(found)
 }
 
 /// Asks every living owner to end, and waits until it has: it removes its containers itself. True when there was one.

@@ -5,28 +5,47 @@ use std::{collections::BTreeSet, fs};
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Command, UpArgs},
+    cli::{Cli, Command, GlobalArgs, UpArgs},
     error::{Error, Result},
     model::Project,
     plan::{meant, scope},
 };
 
+/// The variable that `--profile` takes the place of.
+const PROFILE: &str = "MCPMON_PROFILE";
+
+/// The words of `mcpmon up`.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// Flags that every command takes.
+    pub global: GlobalArgs,
+    /// Its own.
+    pub up: UpArgs,
+}
+
 /// The words of `mcpmon up` as the process `pid` was started; none where that can't be read.
-pub fn words_of(pid: u32) -> Option<UpArgs> {
+pub fn words_of(pid: u32) -> Option<Words> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let words: Vec<String> = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into()).collect();
     let (_, words) = words.split_last()?;
-    match Cli::try_parse_from(words).ok()?.command? {
-        Command::Up(args) => Some(args),
-        _ => None,
+    let Cli { mut global, command, .. } = Cli::try_parse_from(words).ok()?;
+    let Some(Command::Up(up)) = command else { return None };
+    if global.profile.is_empty() {
+        // Asked for by its variable.
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let named = environment.split('\0').find_map(|entry| entry.strip_prefix(PROFILE)?.strip_prefix('='));
+        global.profile.extend(named.unwrap_or_default().split(',').map(|name| name.trim().to_owned()));
+        global.profile.retain(|name| !name.is_empty());
     }
+    Some(Words { global, up })
 }
 
 /// Whether the keeper does what is asked of it: flags reach it only at its start.
 ///
 /// # Errors
 /// It does not; names the flag, or what it keeps instead.
-pub fn does(pid: u32, keeper: Option<&UpArgs>, asked: &UpArgs, project: &Project) -> Result<()> {
+pub fn does(pid: u32, keeper: Option<&Words>, asked: (&GlobalArgs, &UpArgs), project: &Project) -> Result<()> {
+    let (global, asked) = asked;
     let deaf = |flag: &str| {
         Err(Error::failed(format!("a supervisor, pid {pid}, keeps the project already: {flag} does not reach it"))
             .hint("`mcpmon down`, then this command again"))
@@ -38,13 +57,15 @@ pub fn does(pid: u32, keeper: Option<&UpArgs>, asked: &UpArgs, project: &Project
             return deaf(flag);
         }
     }
-    let Some(keeper) = keeper else { return Ok(()) };
+    let Some(Words { global: with, up: keeper }) = keeper else { return Ok(()) };
     let (now, then) = (&asked.watch, &keeper.watch);
     for (flag, another) in [
         ("--watch", !now.watch.is_empty() && now.watch != then.watch),
         ("--ignore", !now.ignore.is_empty() && now.ignore != then.ignore),
         ("--extensions", !now.extensions.is_empty() && now.extensions != then.extensions),
         ("--delay", now.delay.is_some() && now.delay != then.delay),
+        ("--profile", !global.profile.is_empty() && global.profile != with.profile),
+        ("--set", !global.set.is_empty() && global.set != with.set),
     ] {
         if another {
             return deaf(flag);
@@ -70,9 +91,10 @@ mod tests {
     use super::*;
     use crate::model::testing::{project, target};
 
-    fn up(words: &str) -> UpArgs {
-        match Cli::try_parse_from(format!("mcpmon up -d {words}").split_whitespace()).expect("it parses").command {
-            Some(Command::Up(args)) => args,
+    fn up(words: &str) -> Words {
+        let cli = Cli::try_parse_from(format!("mcpmon up -d {words}").split_whitespace()).expect("it parses");
+        match cli.command {
+            Some(Command::Up(up)) => Words { global: cli.global, up },
             other => panic!("{other:?}"),
         }
     }
@@ -88,19 +110,26 @@ mod tests {
             ("", "--watch x", "--watch does not reach it"),
             ("--watch x", "--watch x", ""),
             ("--watch x", "", ""),
+            ("", "--profile ci", "--profile does not reach it"),
+            ("--profile ci", "--profile ci", ""),
+            ("--profile ci", "", ""),
+            ("", "--set name=x", "--set does not reach it"),
             ("--delay 1s", "--delay 2s", "--delay does not reach it"),
             ("a", "a", ""),
             ("a", "", "keeps a of the project, not b"),
             ("a", "b", "keeps a of the project, not b"),
             ("a gone", "b", ""),
         ] {
-            let said_now = does(7, Some(&up(keeper)), &up(asked), &project).err().map(|error| error.message);
+            let asked_now = up(asked);
+            let asked_now = (&asked_now.global, &asked_now.up);
+            let said_now = does(7, Some(&up(keeper)), asked_now, &project).err().map(|error| error.message);
             assert!(
                 said_now.as_deref().unwrap_or_default().ends_with(said) && said_now.is_none() == said.is_empty(),
                 "{keeper:?} {asked:?}: {said_now:?}"
             );
         }
-        assert!(does(7, None, &up("b"), &project).is_ok(), "nobody knows");
+        let asked = up("b");
+        assert!(does(7, None, (&asked.global, &asked.up), &project).is_ok(), "nobody knows");
         assert!(words_of(std::process::id()).is_none(), "this is no `up`");
     }
 }

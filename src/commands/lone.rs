@@ -1,6 +1,8 @@
 //! The settings of a line that brings its own target (`mcpmon docker run …`, `mcpmon python server.py`): no
 //! `mcpmon.toml` is needed, and none is looked for. What the environment and the user's own file say holds all the same.
 
+use std::path::Path;
+
 use super::context::Context;
 use crate::{
     cli::WatchArgs,
@@ -58,6 +60,21 @@ impl Lone {
         }
         Ok(settings)
     }
+}
+
+/// The settings of a project whose own file can't be read: it has a name and no targets.
+///
+/// # Errors
+/// Not only that file has errors.
+pub fn project(context: &Context, name: &str, file: &Path) -> Result<Settings> {
+    let mut bare = context.clone();
+    (bare.global.config, bare.global.profile, bare.global.set) = (None, Vec::new(), Vec::new());
+    bare.environment.remove(CONFIG);
+    let mut settings = Lone::new(&bare, name, name, None).load()?;
+    settings.project.targets.clear();
+    file.clone_into(&mut settings.project.config_file);
+    file.parent().unwrap_or(file).clone_into(&mut settings.project.folder);
+    Ok(settings)
 }
 
 fn fit(said: &str) -> String {

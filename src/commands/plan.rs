@@ -35,7 +35,7 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     leave_out_stdio(&mut observed, &settings.project, &known);
     leave_out_spares(&mut observed, &known);
     let situation = Situation {
-        owners: owners(&observed, None, &known),
+        owners: owners(&observed, &settings.project, None, &known),
         scope,
         on_drift: settings.reconcile.on_drift,
         prune: settings.reconcile.prune,

@@ -103,7 +103,8 @@ impl Run<'_> {
         let options = self.options(session, order, grace);
         let where_to = (Some(engine.info().address), settings.session.docker_timeout);
         let begun = context.begin(&owner, &settings.project.name, Some(where_to), grace);
-        let guard = Guard::begin(Begun { keep: !settings.session.cleanup, ..begun });
+        let config_file = Some(settings.project.config_file.clone());
+        let guard = Guard::begin(Begun { config_file, keep: !settings.session.cleanup, ..begun });
         let labels = settings.session.labels.clone();
         let mut executor: Executor<Docker, DockerCli> =
             Executor::new(engine, context.docker_cli(), owner, guard.clone(), labels, reporter.clone());

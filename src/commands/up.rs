@@ -11,16 +11,16 @@ use crate::{
     cli::UpArgs,
     engine::{Engine, EngineError, cli::DockerCli, docker::Docker},
     error::{Error, Kind, Result},
-    model::{Owner, Settings},
+    model::{Owner, Project, Settings},
+    orphan::Verdict,
     output::{
         Event, Reporter,
         show::{Options as ShowOptions, show_beside},
     },
-    plan::{Ownership, meant, scope},
+    plan::{meant, scope},
     reconcile::{
         act::Executor,
         compose::Composing,
-        observe::owners,
         stamp,
         supervise::{Load, Options, Supervisor},
         teardown::end_session,
@@ -55,10 +55,19 @@ pub async fn run(context: &Context, args: &UpArgs) -> Result<u8> {
     let settings = settings?;
     scope(&settings.project, &args.targets).map_err(|name| unknown_target(&settings.project, &name))?;
     let (engine, keeper, turn) = asked?;
-    if args.detach || args.wait {
-        return detach::start(context, args, &settings, &engine, keeper, turn).await;
+    if let Some(Keeper { pid, other_file: Some(file) }) = &keeper {
+        let message =
+            format!("project {} is kept from another file, {file}, by mcpmon, pid {pid}", settings.project.name);
+        return Err(Error::failed(message).hint(two_files(file)));
     }
-    if let Some(pid) = keeper {
+    if args.detach || args.wait {
+        return match detach::start(context, args, &settings, &engine, keeper, turn).await? {
+            Some(code) => Ok(code),
+            // The supervisor that was there has ended: another one is started.
+            None => Box::pin(run(context, args)).await,
+        };
+    }
+    if let Some(Keeper { pid, .. }) = keeper {
         return Err(Error::failed(format!("project {} is kept by another mcpmon, pid {pid}", settings.project.name))
             .hint("`mcpmon logs -f` follows it, `mcpmon down` ends it"));
     }
@@ -80,26 +89,42 @@ async fn turn(engine: &Docker, project: &str) -> Option<Turn> {
     turn.inspect_err(|error| tracing::warn!("project {project}: begun without waiting for others ({error})")).ok()
 }
 
-/// The pid of another living mcpmon that keeps this project.
-pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<u32>> {
-    let label = (crate::model::labels::PROJECT, Some(settings.project.name.as_str()));
-    let mut containers = engine.list(&[label]).await?;
+/// Another living mcpmon that keeps a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeper {
+    /// Its process id.
+    pub pid: u32,
+    /// The configuration file that it keeps it from, where that is another one.
+    pub other_file: Option<String>,
+}
+
+/// Who keeps this project.
+pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<Keeper>> {
+    let Project { name, config_file: own, .. } = &settings.project;
+    let mut containers = engine.list(&[(crate::model::labels::PROJECT, Some(name.as_str()))]).await?;
     // A stdio session keeps its own server, not the project.
     containers.retain(|container| container.labels.role().is_none());
-    let observed = crate::model::Observed { containers, ..crate::model::Observed::default() };
-    // A session that never was: whatever lives is another's.
-    let nobody = Owner { session: uuid::Uuid::nil(), ..session::new() };
     let known = session::known();
-    let owners = owners(&observed, Some(&nobody), &known);
-    let keeper = owners.into_values().find_map(|owner| match owner {
-        Ownership::Living { pid } => Some(pid),
+    let keeper = containers.iter().find_map(|container| match known.judge(container) {
+        Verdict::Owned { pid } => {
+            let other_file = known.other_file(Some(&container.id), &container.labels, own).map(str::to_owned);
+            Some(Keeper { pid, other_file })
+        }
         _ => None,
     });
     if keeper.is_some() {
         return Ok(keeper);
     }
     // One that owns nothing on the engine yet has its lease.
-    Ok(known.keepers(&engine.info().address, &settings.project.name).next().map(|lease| lease.pid))
+    Ok(known.keepers(&engine.info().address, name).next().map(|lease| {
+        let other_file = known.other_file(None, &lease.labels(), own).map(str::to_owned);
+        Keeper { pid: lease.pid, other_file }
+    }))
+}
+
+/// What to do where two files have one project's name.
+pub fn two_files(other: &str) -> String {
+    format!("give one of the two another `name`, or end that one: `mcpmon --config {other} down`")
 }
 
 /// What a session is made of, besides what was typed.
@@ -126,7 +151,8 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
     let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
     let where_to = (Some(engine.info().address), settings.session.docker_timeout);
     let begun = context.begin(&owner, &settings.project.name, Some(where_to), stamp::DEFAULT_GRACE);
-    let guard = Guard::begin(Begun { keep: settings.leaves_containers(), ..begun });
+    let config_file = Some(settings.project.config_file.clone());
+    let guard = Guard::begin(Begun { config_file, keep: settings.leaves_containers(), ..begun });
     // By its lease others can see it from here on.
     drop(turn);
     reporter.report(Event::SessionStarted {

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, File},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -37,6 +38,13 @@ impl Claims for Files {
             keep: on_exit.as_deref() == Some("keep"),
         })
     }
+
+    fn is_another(&self, config_file: &str, own: &Path) -> bool {
+        let path = Path::new(config_file);
+        let file =
+            |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|meta| (meta.dev(), meta.ino()));
+        path.is_absolute() && path != own && file(path).is_some_and(|there| file(own) != Some(there))
+    }
 }
 
 fn table(path: &Path) -> Option<toml::Table> {
@@ -52,6 +60,23 @@ fn table(path: &Path) -> Option<toml::Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_file_is_one_that_is_there_and_not_the_same() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = folder.path().join("mcpmon.toml");
+        let is_another = |name: &str| Files.is_another(&folder.path().join(name).display().to_string(), &own);
+        fs::write(&own, "").expect("written");
+        fs::write(folder.path().join("test.toml"), "[[[").expect("written");
+        std::os::unix::fs::symlink(&own, folder.path().join("link.toml")).expect("a link");
+        for (name, expected) in
+            [("mcpmon.toml", false), ("link.toml", false), ("test.toml", true), ("gone.toml", false), (".", false)]
+        {
+            assert_eq!(is_another(name), expected, "{name}");
+        }
+        assert!(!Files.is_another("test.toml", &own), "a path from nowhere");
+        assert!(!Files.is_another("/dev/null", &own), "no file");
+    }
 
     #[test]
     fn a_file_claims_what_it_names() {

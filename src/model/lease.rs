@@ -30,6 +30,9 @@ pub struct Lease {
     /// The project it is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub project: Option<String>,
+    /// The configuration file it was begun with.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub config_file: Option<String>,
     /// Full ids of containers of dead sessions that it has taken over.
     #[serde(default)]
     pub adopted: BTreeSet<String>,
@@ -47,6 +50,7 @@ impl Lease {
             role: owner.role.map(str::to_owned),
             engine: engine.map(str::to_owned),
             project: project.map(str::to_owned),
+            config_file: None,
             adopted: BTreeSet::new(),
         }
     }

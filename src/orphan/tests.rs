@@ -78,6 +78,10 @@ impl Claims for Told {
         };
         Some(Claim { project: project.into(), targets: BTreeSet::from(["api".into()]), keep })
     }
+
+    fn is_another(&self, config_file: &str, own: &Path) -> bool {
+        config_file != "/gone.toml" && Path::new(config_file) != own
+    }
 }
 
 /// The session of `LEFT` ended in order.
@@ -102,6 +106,7 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         role: None,
         engine: Some("unix:///e".into()),
         project: Some("p".into()),
+        config_file: Some("/moved/mcpmon.toml".into()),
         adopted: BTreeSet::from(["adopted".to_owned()]),
     };
     let known = Known {
@@ -146,6 +151,19 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         assert_eq!(known.judge(&container), expected, "case: {name}");
     }
     assert_eq!(known.judge_labels(&labels(with(&of("/k/mcpmon.toml", "k")))), Verdict::Orphan(Reason::Dead(99)));
+    let own = Path::new("/p/mcpmon.toml");
+    for (name, id, pairs, expected) in [
+        ("its own file", "x", with(&of("/p/mcpmon.toml", "p")), None),
+        ("its folder was moved", "x", with(&of("/gone.toml", "p")), None),
+        ("without a file", "x", dead(), None),
+        ("another file of the same name", "x", with(&of("/b/mcpmon.toml", "p")), Some("/b/mcpmon.toml")),
+        ("another file's session has it now", "adopted", with(&of("/p/mcpmon.toml", "p")), Some("/moved/mcpmon.toml")),
+    ] {
+        assert_eq!(known.other_file(Some(id), &labels(pairs), own), expected, "case: {name}");
+    }
     assert_eq!(known.keepers("unix:///e", "p").count(), 1);
+    assert_eq!(known.keepers_of_file("unix:///e", Path::new("/moved/mcpmon.toml")).count(), 1);
+    let of_others = known.keepers_of_file("unix:///other", Path::new("/moved/mcpmon.toml")).count();
+    assert_eq!(of_others + known.keepers_of_file("unix:///e", own).count(), 0);
     assert_eq!(known.keepers("unix:///other", "p").count() + known.keepers("unix:///e", "q").count(), 0);
 }

@@ -1,7 +1,13 @@
-//! Why a command ends without having done what was asked, as events for programs: each thing that is wrong for itself.
-//! It must not know where they are written.
+//! Why a command ends without having done what was asked, on stderr: for people, or as events for programs, each thing
+//! that is wrong for itself.
 
-use super::Event;
+use std::io::{Write, stderr};
+
+use super::{
+    Event,
+    lines::json,
+    style::{self, Paint},
+};
 use crate::error::{Error, Located};
 
 /// Warnings first, then what is wrong.
@@ -21,10 +27,21 @@ pub fn events(error: &Error) -> Vec<Event> {
     events
 }
 
+/// Says it on stderr: for people, or in events.
+pub fn say(error: &Error, in_events: bool) {
+    let text = if in_events {
+        events(error).iter().map(json).collect::<Vec<_>>().join("\n")
+    } else {
+        style::error(error, Paint::stderr())
+    };
+    // Where nobody hears it, the exit code tells.
+    let _ = writeln!(stderr(), "{}", text.trim_end());
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{error::Kind, output::lines::json};
+    use crate::error::Kind;
 
     fn lines(error: &Error) -> Vec<String> {
         events(error).iter().map(json).collect()

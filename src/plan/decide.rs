@@ -6,7 +6,7 @@ use super::{Backoff, Change, IMAGE_ID, ImageAction, Ownership, Plan, Situation, 
 use crate::model::{
     Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
     fingerprint::{FieldChange, config_hash, differences},
-    labels::{CONFIG, CONFIG_HASH},
+    labels::{CONFIG, CONFIG_HASH, DEPENDENCY},
     observed::{ObservedImage, ObservedResource},
     service::COMPOSE_PROJECT,
     settings::OnDrift,
@@ -349,10 +349,12 @@ impl<'a> View<'a> {
         };
         match self.owner(container) {
             Ownership::Mine => {}
+            Ownership::OtherFile { file } => return Err(of_other_file(file)),
             Ownership::Living { pid } => {
-                return Err(format!(
-                    "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
-                ));
+                let image = self.observed.images.get(&run.spec.image);
+                let is_as_asked = container.labels.config_hash() == Some(hash)
+                    && image.is_none_or(|image| image.id == container.image_id);
+                return kept_for_a_server(container, is_as_asked).ok_or_else(|| of_living(*pid));
             }
             Ownership::Dead { reason, adoptable } => {
                 return match self.run_difference(container, run, hash) {
@@ -506,6 +508,7 @@ impl<'a> View<'a> {
             .map(|(name, containers)| {
                 let foreign = containers.iter().find_map(|container| match self.owner(container) {
                     Ownership::Living { pid } => Some(format!("another mcpmon, pid {pid}, keeps it running")),
+                    Ownership::OtherFile { file } => Some(of_other_file(file)),
                     Ownership::Remote { host } => Some(format!("it belongs to a session on {host}")),
                     Ownership::Mine | Ownership::Dead { .. } => None,
                 });
@@ -563,6 +566,25 @@ impl<'a> View<'a> {
 pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
     let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
     (cause.to_owned(), fields)
+}
+
+/// Why what another file asked for is left alone.
+pub(super) fn of_other_file(file: &str) -> String {
+    format!(
+        "it was made from {file}, which has this project's name too: give one of the two another `name`, or `mcpmon --config {file} down`"
+    )
+}
+
+/// What a client's stdio session keeps for its server is as good as one's own, as long as it runs as asked.
+pub(super) fn kept_for_a_server(container: &ObservedContainer, is_as_asked: bool) -> Option<(Step, String)> {
+    let is_kept = container.labels.role() == Some(DEPENDENCY) && container.state == State::Running && is_as_asked;
+    let ready = matches!(container.health, Health::None | Health::Healthy);
+    is_kept.then(|| (Step::Same { container: Some(container.id.clone()), ready }, String::new()))
+}
+
+/// Why what another session keeps is left alone.
+pub(super) fn of_living(pid: u32) -> String {
+    format!("another mcpmon, pid {pid}, keeps it running: end that one first")
 }
 
 fn is_of_build(field: &FieldChange) -> bool {

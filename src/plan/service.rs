@@ -3,7 +3,7 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, other_spec, short},
+    decide::{REMOVAL_MS, View, change, hold, kept_for_a_server, of_living, of_other_file, other_spec, short},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
@@ -114,10 +114,11 @@ impl<'a> View<'a> {
         for container in self.containers(&target.name) {
             match self.owner(container) {
                 Ownership::Mine | Ownership::Dead { .. } => {}
+                Ownership::OtherFile { file } => return Err(of_other_file(file)),
                 Ownership::Living { pid } => {
-                    return Err(format!(
-                        "another mcpmon, pid {pid}, keeps it running: end that one, or `mcpmon down` from here"
-                    ));
+                    let is_as_asked =
+                        containers.len() == service.replicas && self.outdated(service, containers).is_none();
+                    return kept_for_a_server(container, is_as_asked).ok_or_else(|| of_living(*pid));
                 }
                 Ownership::Remote { host } => {
                     return Err(format!(

@@ -8,7 +8,7 @@ mod several;
 use super::*;
 use crate::model::{
     Health, Labels, Observed, ObservedContainer, Project, State, Target, TargetKind,
-    labels::{CONFIG_HASH, TARGET},
+    labels::{CONFIG_HASH, DEPENDENCY, ROLE, TARGET},
     observed::ObservedImage,
     spec::{EnvironmentValue, Mount, MountSource},
     target::{Condition, NetworkSpec, PullPolicy, VolumeSpec},

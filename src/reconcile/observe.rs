@@ -117,12 +117,24 @@ pub(super) fn resources(project: &Project) -> (BTreeSet<&str>, BTreeSet<&str>) {
 
 /// Whose each container is, seen from this session; without a session (a plan that is only shown)
 /// what a living session keeps counts as one's own, since that one carries the plan out.
-pub fn owners(observed: &Observed, me: Option<&Owner>, known: &Known) -> BTreeMap<String, Ownership> {
+pub fn owners(
+    observed: &Observed,
+    project: &Project,
+    me: Option<&Owner>,
+    known: &Known,
+) -> BTreeMap<String, Ownership> {
     let ownership = |container: &ObservedContainer| {
         if me.is_some_and(|me| known.session(container) == Some(me.session)) {
             return Ownership::Mine;
         }
-        match known.judge(container) {
+        let verdict = known.judge(container);
+        if matches!(verdict, Verdict::Owned { .. } | Verdict::Orphan(_) | Verdict::Kept { .. })
+            && container.labels.project() == Some(&project.name)
+            && let Some(file) = known.other_file(Some(&container.id), &container.labels, &project.config_file)
+        {
+            return Ownership::OtherFile { file: file.to_owned() };
+        }
+        match verdict {
             Verdict::Owned { .. } if me.is_none() => Ownership::Mine,
             Verdict::Owned { pid } => Ownership::Living { pid },
             // `up` takes over what `up` made, a stdio session what such a one made for its server.
@@ -172,7 +184,7 @@ pub fn leave_out_spares(observed: &mut Observed, known: &Known) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{path::Path, sync::Arc};
 
     use super::*;
     use crate::{
@@ -195,6 +207,10 @@ mod tests {
     impl Claims for Only {
         fn claim(&self, _: &str) -> Option<Claim> {
             None
+        }
+
+        fn is_another(&self, _: &str, _: &Path) -> bool {
+            false
         }
     }
 

@@ -83,6 +83,7 @@ pub fn volume<T: Serialize>(
         (MANAGED.into(), "true".into()),
         (PROJECT.into(), project.name.clone()),
         (CONFIG_HASH.into(), config_hash(spec)),
+        (CONFIG_FILE.into(), project.config_file.display().to_string()),
     ]);
     stamped
 }

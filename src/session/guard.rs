@@ -54,6 +54,8 @@ pub struct Begun {
     pub engine: Option<Engine>,
     /// The project that it is about.
     pub project: Option<String>,
+    /// The configuration file that it goes by, if it does.
+    pub config_file: Option<PathBuf>,
     /// From stop to kill, for what does not say so itself.
     pub grace: Duration,
     /// Its containers are to be left when it ends (`on_exit = "keep"`, `MCPMON_DOCKER_CLEANUP=false`).
@@ -101,10 +103,11 @@ impl Guard {
     /// Writes the lease and starts the watchdog. Must be called in a tokio runtime. Never fails: without a lease the
     /// session is known by its labels, without a watchdog the next session or `mcpmon cleanup` removes what is left.
     pub fn begin(begun: Begun) -> Self {
-        let Begun { owner, environment, engine, project, grace, keep, leave_ended, state_folder } = begun;
+        let Begun { owner, environment, engine, project, config_file, grace, keep, leave_ended, state_folder } = begun;
         mark::begin(&owner);
         let address = engine.as_ref().and_then(|engine| engine.address.as_deref());
-        let lease = Lease::new(&owner, address, project.as_deref());
+        let config_file = config_file.map(|file| file.display().to_string());
+        let lease = Lease { config_file, ..Lease::new(&owner, address, project.as_deref()) };
         let file = LeaseFile::write_anywhere(&lease).inspect_err(|error| {
             tracing::warn!("this session can't say to others that it lives: {error}; they judge it by its pid alone");
         });

@@ -279,3 +279,91 @@ fn ended_while_it_waits_it_takes_back_what_it_began() {
     assert_eq!(keepers(&project), Vec::<u32>::new());
     project.assert_nothing_left();
 }
+
+#[test]
+fn two_files_of_one_name_keep_out_of_each_others_way() {
+    let keep = "[reconcile]\non_exit = \"keep\"\n";
+    let volume = "volumes = [\"cache:/cache\"]\n[volumes.cache]\n";
+    let project = Project::with("two-files", &(keep.to_owned() + &target("api", "[\"idle\"]", volume)));
+    project.write("other.toml", &format!("name = \"{}\"\n{}{}", project.name, idle("db"), idle("api")));
+    let other = |words: &[&str]| project.run(&[&["--config", "other.toml"], words].concat());
+    let refuses = |words: &[&str]| {
+        let ran = other(words);
+        assert_eq!(ran.code, 1, "{words:?}: {ran:?}");
+        assert!(ran.err.contains("/mcpmon.toml") && ran.err.contains("give one of the two another `name`"), "{ran:?}");
+    };
+    let volume = format!("volume {}_cache", project.name);
+    project.detached();
+    let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
+    let api = project.id("api");
+    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"]] {
+        refuses(words);
+    }
+    // Kept on purpose, it is nobody else's either.
+    crate::project::kill(keeper, "INT");
+    ended(keeper);
+    refuses(&["down", "-v"]);
+    refuses(&["up", "-d", "--wait"]);
+    assert!(other(&["ps"]).out.contains("db"), "what is its own runs");
+    let down = other(&["down", "-v"]);
+    assert_eq!(down.code, 0, "{down:?}");
+    assert!(down.err.contains("is left: give one of the two") || down.out.contains("is left: give one"), "{down:?}");
+    assert_eq!(project.id("api"), api);
+    assert_eq!(project.run(&["down"]).code, 0);
+    assert_eq!(other(&["down", "-v"]).code, 0, "there is nothing of another file to end");
+    assert_eq!(project.on_the_engine(), [volume], "it does not name it");
+    assert_eq!(project.run(&["down", "-v"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended() {
+    let project = Project::with("beside", &idle("api"));
+    project.detached();
+    let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
+    project.config(&target("api", "[\"exit\", \"3\", \"--print\", \"no database\"]", ""));
+    let began = std::time::Instant::now();
+    let ran = project.run(&["up", "-d", "--wait"]);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let said = ran.out.clone() + &ran.err;
+    assert!(said.contains("no database") && said.contains("api (the file asks for something else)"), "{ran:?}");
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    // It sees no edit any more.
+    crate::project::kill(keeper, "STOP");
+    project.config(&target("api", "[\"lines\"]", ""));
+    let mut waits = project.command(&["up", "-d", "--wait"]).spawn().expect("mcpmon");
+    let is_hold = |fd: std::io::Result<std::fs::DirEntry>| {
+        fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("pidfd")))
+    };
+    until("it holds on to the supervisor", || {
+        std::fs::read_dir(format!("/proc/{}/fd", waits.id())).is_ok_and(|mut fds| fds.any(is_hold))
+    });
+    kill_with_watchdog(keeper);
+    assert!(waits.wait().expect("it ended").success());
+    assert_eq!(keepers(&project).len(), 1);
+    assert_eq!(project.inspect("api")["Config"]["Cmd"][0], "lines");
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+}
+
+#[test]
+fn a_file_that_was_broken_or_named_anew_is_known_by_who_keeps_it() {
+    let project = Project::with("broken", &idle("api"));
+    project.detached();
+    let anew = format!("{}-anew", project.name);
+    project.write("mcpmon.toml", &format!("name = \"{anew}\"\n{}", idle("api")));
+    let down = project.run(&["down"]);
+    assert_eq!(down.code, 1, "{down:?}");
+    assert!(down.err.contains(&format!("`mcpmon --set name={} down` ends it", project.name)), "{down:?}");
+    for broken in [format!("name = \"{}\"\nnonsense = 1\n", project.name), "nonsense = [".to_owned()] {
+        project.write("mcpmon.toml", &broken);
+        let ps = project.run(&["ps"]);
+        assert_eq!(ps.code, 0, "{ps:?}");
+        assert!(ps.out.contains(&project.container("api")) && ps.err.contains("nonsense"), "{ps:?}");
+        assert_eq!(project.run(&["logs"]).code, 0);
+        assert_eq!(project.run(&["plan"]).code, 78, "that needs the file");
+    }
+    assert_eq!(project.run(&["down"]).code, 0);
+    project.assert_nothing_left();
+    assert_eq!(project.run(&["ps"]).code, 78, "nobody knows its name");
+}

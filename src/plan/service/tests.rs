@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     model::{
         Observed, TargetKind,
-        labels::{MANAGED, PID, PROJECT, TARGET},
+        labels::{DEPENDENCY, MANAGED, PID, PROJECT, ROLE, TARGET},
         observed::{ObservedImage, ObservedResource},
         service::ComposeProject,
         testing::{labels, project, service, service_container},
@@ -204,7 +204,17 @@ fn each_state_has_its_step() {
             1,
             1,
             |found, _, _, now| drop(now.owners.insert(found[0].id.clone(), Ownership::Living { pid: 7 })),
-            "hold: another mcpmon, pid 7, keeps it running: end that one, or `mcpmon down` from here",
+            "hold: another mcpmon, pid 7, keeps it running: end that one first",
+        ),
+        (
+            "a client's session keeps it for its server",
+            1,
+            1,
+            |found, _, _, now| {
+                found[0].labels.0.insert(ROLE.into(), DEPENDENCY.into());
+                now.owners.insert(found[0].id.clone(), Ownership::Living { pid: 7 });
+            },
+            "same ready: ",
         ),
         ("starting", 1, 1, |found, _, _, _| found[0].health = Health::Starting, "same not ready: "),
         (

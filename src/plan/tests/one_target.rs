@@ -229,7 +229,32 @@ fn one_target() {
             |_, _, s| {
                 s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
             },
-            "a: hold: another mcpmon, pid 7, keeps it running: end that one, or `mcpmon down` from here",
+            "a: hold: another mcpmon, pid 7, keeps it running: end that one first",
+        ),
+        (
+            "a client's session keeps it for its server",
+            |_, o, s| {
+                only(o).labels.0.insert(ROLE.into(), DEPENDENCY.into());
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "",
+        ),
+        (
+            "the same, unhealthy",
+            |_, o, s| {
+                only(o).labels.0.insert(ROLE.into(), DEPENDENCY.into());
+                only(o).health = Health::Unhealthy;
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "a: same, not ready: ",
+        ),
+        (
+            "the same, not as asked",
+            |_, o, s| {
+                only(o).labels.0.extend([(ROLE.into(), DEPENDENCY.into()), (CONFIG_HASH.into(), "other".into())]);
+                s.owners.insert("id-a".into(), Ownership::Living { pid: 7 });
+            },
+            "a: hold: another mcpmon, pid 7, keeps it running: end that one first",
         ),
         (
             "owner dead",
@@ -260,6 +285,21 @@ fn one_target() {
                 s.owners.insert("id-a".into(), Ownership::Dead { reason: "dead".into(), adoptable: false });
             },
             "a: replace id-a: dead",
+        ),
+        (
+            "another file's",
+            |_, _, s| {
+                s.owners.insert("id-a".into(), Ownership::OtherFile { file: "/b/mcpmon.toml".into() });
+            },
+            "a: hold: it was made from /b/mcpmon.toml, which has this project's name too: give one of the two another `name`, or `mcpmon --config /b/mcpmon.toml down`",
+        ),
+        (
+            "left the file, another file's",
+            |p, _, s| {
+                p.targets.clear();
+                s.owners.insert("id-a".into(), Ownership::OtherFile { file: "/b/mcpmon.toml".into() });
+            },
+            "a: hold: it was made from /b/mcpmon.toml, which has this project's name too: give one of the two another `name`, or `mcpmon --config /b/mcpmon.toml down`",
         ),
         (
             "owner elsewhere",

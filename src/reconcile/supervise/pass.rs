@@ -52,7 +52,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let known = self.executor.guard.known();
         leave_out_stdio(&mut observed, &self.settings.project, &known);
         self.look_closer(&mut observed).await;
-        let owners = owners(&observed, Some(&self.executor.owner), &known);
+        let owners = owners(&observed, &self.settings.project, Some(&self.executor.owner), &known);
         self.note_ends(&observed, &owners).await;
         self.running = observed
             .containers
@@ -69,6 +69,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let dead: BTreeSet<String> = owners
             .iter()
             .filter(|(_, owner)| matches!(owner, Ownership::Dead { .. }))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let others: BTreeSet<String> = owners
+            .iter()
+            .filter(|(_, owner)| matches!(owner, Ownership::Living { .. }))
             .map(|(id, _)| id.clone())
             .collect();
         let plan = plan(&self.settings.project, &observed, &self.situation(owners));
@@ -96,8 +101,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         });
         self.retry_held = retry.min().map(|wait| Instant::now() + Duration::from_millis(wait));
         self.begin(&plan);
-        self.adopt(&plan);
-        self.assess(&plan, &observed);
+        self.adopt(&plan, &others);
+        self.assess(&plan, &observed, &others);
     }
 
     fn situation(&self, owners: BTreeMap<String, Ownership>) -> Situation {
@@ -261,12 +266,15 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// Looks at containers that ran before this session, so that what changes from now on is copied into them; those with
     /// `initial_sync` get everything.
-    fn adopt(&mut self, plan: &Plan) {
+    fn adopt(&mut self, plan: &Plan, others: &BTreeSet<String>) {
         for change in &plan.changes {
             let (Subject::Target(name), Step::Same { container: Some(id), .. }) = (&change.subject, &change.step)
             else {
                 continue;
             };
+            if others.contains(id) {
+                continue;
+            }
             let syncs = |target: &crate::model::Target| target.watch.rules.iter().any(|rule| rule.action.is_sync());
             let Some(target) = self.settings.project.targets.get(name).filter(|target| syncs(target)) else { continue };
             let told = target.watch.rules.iter().any(|rule| rule.action.is_sync() && rule.initial_sync);
@@ -292,8 +300,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
-    /// Tells what became ready and what is held, and whether anything is still in progress.
-    fn assess(&mut self, plan: &Plan, observed: &Observed) {
+    /// Tells what became ready and what is held, and whether anything is still in progress. `others`: containers that other
+    /// sessions keep; they reload them too.
+    fn assess(&mut self, plan: &Plan, observed: &Observed, others: &BTreeSet<String>) {
         let mut settled = Settled::default();
         let mut acting = !self.working.is_empty();
         let mut awaiting = false;
@@ -301,6 +310,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for change in &plan.changes {
             let name = change.subject.name().to_owned();
             match (&change.subject, &change.step) {
+                (Subject::Target(_), Step::Same { container: Some(id), ready: true }) if others.contains(id) => {
+                    let memory = self.memory(&name);
+                    (memory.current, memory.made) = (None, false);
+                    settled.ready.push(name);
+                }
                 (Subject::Target(_), Step::Same { container: Some(id), ready }) => {
                     // A service may have several.
                     let starting = observed.containers.iter().any(|container| {

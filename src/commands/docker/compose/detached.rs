@@ -33,7 +33,10 @@ use crate::{
     error::{Error, Result},
     model::{Labels, Owner, labels::SESSION},
     output::{Event, Reporter},
-    session::forward::{Caught, Child},
+    session::{
+        forward::{Caught, Child},
+        inherited,
+    },
 };
 
 /// Starts the supervisor, runs the line, and leaves the supervisor to it; gives the CLI's exit code.
@@ -44,6 +47,7 @@ pub(super) async fn start(context: &Context, mut project: Project) -> Result<u8>
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
     let log = log_file(context, &format!("compose-{}", project.meant.name))?;
+    inherited::keep_to_myself();
     let mut supervisor = tokio::process::Command::new(std::env::current_exe().map_err(failed)?)
         .args(std::env::args_os().skip(1))
         .env(SUPERVISOR, &log)
