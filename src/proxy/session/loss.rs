@@ -53,8 +53,12 @@ impl Session {
             self.crashed(server, &instance, reason, now);
         } else if self.next == Some(server) {
             self.failed(server, instance.purpose, reason, false, now);
-        } else {
+        } else if instance.phase == Phase::Stopping {
             self.give_up(server, Reason::ServerReloaded, "the server was reloaded and ended before it answered");
+        } else {
+            // Replaced, but not told to end yet.
+            let message = format!("the server ended before it answered: {reason}");
+            self.give_up(server, Reason::ServerExited, &message);
         }
         if self.reload.waits_for == Some(server) {
             self.reload.waits_for = None;

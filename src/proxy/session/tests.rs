@@ -245,6 +245,16 @@ fn a_first_server_that_can_never_start_ends_the_session() {
 }
 
 #[test]
+fn a_replaced_server_that_ends_by_itself_was_not_in_time_for_another_reason() {
+    let mut world = legacy(TOOLS);
+    let _ = world.client(&call(1, "crash"));
+    let _ = reload(&mut world);
+    let out = world.exited(1, "exit code 3");
+    assert!(out[0].contains(r#""id":1,"error""#) && out[0].contains("server exited"), "{out:?}");
+    assert!(out[0].contains("ended before it answered: exit code 3"), "{out:?}");
+}
+
+#[test]
 fn a_command_that_had_to_stop_first_is_not_called_the_old_server() {
     let mut world = World::new(super::Options { stop_first: true, comes_back: false, ..world::options() });
     let _ = world.begin();
