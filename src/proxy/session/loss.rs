@@ -21,6 +21,10 @@ impl Session {
     pub(super) fn start_failed(&mut self, server: ServerId, failure: &StartFailure, now: Instant) {
         let Some(instance) = self.instances.remove(&server) else { return };
         if self.next == Some(server) {
+            if self.ending.is_near() && self.current.is_none() && instance.phase != Phase::Stopping {
+                // The client has closed meanwhile: nothing follows any more that would say why there was no server.
+                self.tell(Notice::NotStarted { server, reason: failure.reason.clone(), again: Again::Never });
+            }
             self.failed(server, instance.purpose, &failure.reason, failure.hopeless, now);
         }
         self.end_if_empty();
