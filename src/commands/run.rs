@@ -117,6 +117,7 @@ impl Run<'_> {
             reporter.report(Event::Warning { message });
         }
         let files = self.files(reporter).await?;
+        let in_force = files.in_force();
         let edited = Arc::clone(&launcher);
         let outside = |told| {
             let synced = Arc::clone(&edited);
@@ -132,7 +133,7 @@ impl Run<'_> {
                 },
             )
         };
-        let dependencies = dependencies::keep(context, &executor, settings, target, self.load()).await?;
+        let dependencies = dependencies::keep(context, &executor, target, in_force).await?;
         drop(executor);
         let before_the_end = async {
             if let Some(dependencies) = dependencies {

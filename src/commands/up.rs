@@ -22,7 +22,7 @@ use crate::{
         act::Executor,
         compose::Composing,
         stamp,
-        supervise::{Load, Options, Supervisor},
+        supervise::{Options, Source, Supervisor},
         teardown::end_session,
     },
     session::{
@@ -178,8 +178,8 @@ pub async fn supervise(context: &Context, args: &UpArgs, session: Session) -> Re
         home: context.home(),
     };
     let reader = context.reader(&args.watch, &settings);
-    let load: Load = Box::new(move || reader());
-    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, load).await?;
+    let source = Source::Files(Box::new(move || reader()));
+    let mut supervisor = Supervisor::new(Arc::clone(&executor), settings, options, source).await?;
 
     // From the first container on somebody removes it, however this process ends.
     executor.guard.ready().await;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::task::JoinSet;
+use tokio::{sync::watch::Receiver, task::JoinSet};
 
 use self::{
     ended::{Outcome, Work},
@@ -76,12 +76,32 @@ impl Options {
 /// Reads the configuration again.
 pub type Load = Box<dyn Fn() -> BoxFuture<'static, Result<Settings, Error>> + Send>;
 
+/// Where edited settings come from.
+pub enum Source {
+    /// The configuration's files: they are watched, and read again by this.
+    Files(Load),
+    /// Somebody else of this session reads them, and says what there is to say about it.
+    Told(Receiver<Arc<Settings>>),
+}
+
+impl Source {
+    /// Waits for the next settings that somebody else has read. Nothing is lost when the future is dropped half-way.
+    async fn next(&mut self) -> Arc<Settings> {
+        if let Self::Told(settings) = self
+            && settings.changed().await.is_ok()
+        {
+            return Arc::clone(&settings.borrow_and_update());
+        }
+        std::future::pending().await
+    }
+}
+
 /// A project being kept as its file says.
 pub struct Supervisor<E, I> {
     executor: SharedExecutor<E, I>,
     settings: Arc<Settings>,
     options: Options,
-    load: Load,
+    source: Source,
     began: Instant,
 
     // What is known.
@@ -134,7 +154,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         executor: SharedExecutor<E, I>,
         settings: Settings,
         options: Options,
-        load: Load,
+        source: Source,
     ) -> Result<Self, Error> {
         let settings = options.seen(settings);
         let (watcher, changes) = Watcher::new()?;
@@ -142,7 +162,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let engine = &executor.engine;
         let rules = Arc::new(Rules::none());
         let mut supervisor = Self {
-            load,
+            source,
             began: now,
             look_again: true,
             looked: now,
@@ -198,6 +218,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 },
                 update = self.events.next() => self.engine_update(update),
                 changes = self.changes.next() => self.files_changed(&changes).await,
+                settings = self.source.next() => self.take(self.options.seen(Settings::clone(&settings))).await,
                 () = tokio::time::sleep_until(wake.into()) => self.woken(),
             }
         }

@@ -699,13 +699,48 @@ fn what_ended_by_a_bad_save_starts_again_with_the_next() {
         let mut going = Going::start(&bench, line, &[("MCPMON_DELAY", "0")]);
         let id = going.line("the id");
         going.wait("line 2");
-        assert!(docker(&["kill", &id]).status.success());
+        crash(&id);
         going.wait_error("ended with exit code 137; it is started again when a watched file is saved");
         save(line);
         going.wait("| line 1");
         going.signal("INT");
         assert_eq!(going.end(), Some(130), "{line}");
         assert_eq!(bench.containers(), Vec::<String>::new(), "{line}");
+    }
+}
+
+/// Kills a container's process. Not by the engine: nobody asked for this end.
+fn crash(id: &str) {
+    let process = inspected(id)["State"]["Pid"].to_string();
+    assert_ne!(process, "0");
+    assert!(Command::new("kill").args(["-9", &process]).status().expect("kill runs").success());
+}
+
+#[test]
+fn what_its_user_ended_stays_ended() {
+    let bench = Bench::new("detached-ended");
+    let line = "docker run -d @ --network none -v ./src:/src IMAGE lines --every 50";
+    let rm = "docker run -d --rm @ --network none -v ./src:/src IMAGE lines --every 50";
+    let (removed, stopped) = ("was removed from outside", "was stopped from outside, exit code 137");
+    for (line, command, said, left) in [
+        (line, "rm -f", removed, 0),
+        (line, "kill", stopped, 1),
+        (rm, "rm -f", stopped, 0),
+        // Also what waits for a save.
+        (line, "rm", removed, 0),
+    ] {
+        let mut going = Going::start(&bench, line, &[("MCPMON_DELAY", "0")]);
+        let id = going.line("the id");
+        going.wait("line 2");
+        if command == "rm" {
+            crash(&id);
+            going.wait_error("is started again when a watched file is saved");
+        }
+        let words: Vec<&str> = command.split(' ').chain([&*id]).collect();
+        assert!(docker(&words).status.success(), "{line}: {command}");
+        going.wait_error(said);
+        assert_eq!((going.end(), bench.containers().len()), (Some(137), left), "{line}: {command}");
+        bench.clear();
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::{process::Command, time::Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::Client,
     project::{Project, kill_with_watchdog},
     stdio::{greeter, greeting, server, servers},
     stdio_trouble::server_binary,
-    support::{DEADLINE, IMAGE, inspected},
+    support::{DEADLINE, IMAGE, docker, inspected, until},
 };
 
 #[test]
@@ -110,6 +110,23 @@ fn networks_and_dependencies_are_made_and_go_with_the_session() {
     // Another client uses what is there; when the first one leaves, it brings up its own.
     let mut second = Client::of_target(&project, "api");
     assert_eq!(second.call("echo", &json!({"text": "y"})), "y");
+
+    // The file is read once, for the target and for what it depends on, and what is said of it is said once.
+    project.config(&config.replace("[targets.api]", "[targets.apo]"));
+    client.hears("target api left the file; this session goes on with it as it was");
+    let before = inspected(&project.container("db"))["Id"].clone();
+    project.config(&config.replace("[\"idle\"]", "[\"idle\"]\nenvironment = { COLOUR = \"green\" }"));
+    client.hears("mcpmon.toml read again");
+    let is_made_anew = || {
+        let found = docker(&["inspect", &project.container("db")]);
+        let found: Value = serde_json::from_slice(&found.stdout).unwrap_or_default();
+        found[0]["State"]["Health"]["Status"] == "healthy" && found[0]["Id"] != before
+    };
+    until("the edited dependency is made anew", is_made_anew);
+    let said = client.all_said().join("\n");
+    for line in ["left the file", "stays in force", "mcpmon.toml read again"] {
+        assert_eq!(said.matches(line).count(), 1, "{line}: {said}");
+    }
     client.leave();
     assert_eq!(second.call("echo", &json!({"text": "z"})), "z");
     second.leave();

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     process::{Command, Stdio},
     sync::{
         Arc,
@@ -244,6 +244,49 @@ fn a_client_that_does_not_read_is_not_read_from() {
     sending.join().expect("all is sent");
     let answers = output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).count();
     assert_eq!((output.status.code(), answers), (Some(0), LINES));
+}
+
+#[test]
+fn a_session_whose_client_does_not_read_is_ended_by_a_signal() {
+    let project = Project::with(
+        "stdio-unread-end",
+        &format!(
+            "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"stdio\"]\nnetwork_mode = \"none\"\n"
+        ),
+    );
+    let mut command = project.command(&["run", "api"]);
+    command.env("MAX_MCP_OUTPUT_TOKENS", "9000000");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("mcpmon starts");
+    let (mut input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let client = json!({"name": "it", "version": "1"});
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
+    writeln!(input, "{}", json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})).expect("sent");
+    let mut output = BufReader::with_capacity(1, output);
+    output.read_line(&mut String::new()).expect("the answer");
+    writeln!(input, "{}", json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).expect("sent");
+    for id in 1..=10 {
+        let params = json!({"name": "big", "arguments": {"bytes": 1_000_000}});
+        writeln!(input, "{}", json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
+            .expect("sent");
+    }
+    let stat = format!("/proc/{}/schedstat", child.id());
+    until_it_stands_still(|| fs::read_to_string(&stat).unwrap_or_default());
+    assert!(Command::new("kill").arg(child.id().to_string()).status().expect("kill").success());
+    let deadline = Instant::now() + DEADLINE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("its status") {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            child.kill().expect("it is killed");
+            panic!("it did not end within {DEADLINE:?}");
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25)); // between two looks
+    };
+    assert_eq!(status.code(), Some(143));
+    assert_eq!(servers(&project), Vec::<String>::new());
+    project.assert_nothing_left();
 }
 
 #[test]

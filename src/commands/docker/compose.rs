@@ -21,6 +21,7 @@
 //! | `inputs` | the files that the project is read from |
 //! | `watching` | what is watched for each service |
 //! | `reload` | what a change does to a service |
+//! | `taken` | services that somebody else has made anew without mcpmon |
 //! | `follow` | the session from the first reload on: output, reloads, the end |
 
 use std::ffi::OsString;
@@ -48,6 +49,7 @@ mod line;
 mod once;
 mod project;
 mod reload;
+mod taken;
 mod watching;
 
 use line::Line;

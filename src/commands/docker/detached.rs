@@ -85,6 +85,7 @@ pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
         followers: Followers::new(engine.clone(), reporter.clone()),
         restarts: JoinSet::new(),
         down: false,
+        gone: false,
         exit_code: None,
         life: Life::default(),
         asked: None,
@@ -112,6 +113,8 @@ struct Follow {
     restarts: JoinSet<(Reload, Instant, EngineResult<()>)>,
     /// It ended by itself, with an error; the next change starts it.
     down: bool,
+    /// The engine has it no more.
+    gone: bool,
     /// Its end's.
     exit_code: Option<i64>,
     /// What the engine told of it since it started.
@@ -136,18 +139,13 @@ impl Follow {
                 break Over::Asked(name(signal), signalled(signal));
             }
             let mut open_until = None;
-            if !self.restarts.is_empty() || self.down || self.looks_alive().await {
+            if !self.restarts.is_empty() || self.waits() || (!self.down && self.looks_alive().await) {
                 // Goes on.
             } else if let Some(until) = self.life.open_until(Instant::now()) {
                 // Perhaps it is being restarted.
                 open_until = Some(until);
-            } else if self.watching.is_on() && self.exit_code.is_some_and(|code| code != 0) {
-                self.down = true;
-                self.warn(format!(
-                    "{} ended{}; it is started again when a watched file is saved",
-                    self.session.name,
-                    self.exit_code.map_or_else(String::new, |code| format!(" with exit code {code}")),
-                ));
+            } else if self.is_for_the_next_save() {
+                self.wait_for_a_save();
             } else {
                 break Over::Ended;
             }
@@ -162,7 +160,12 @@ impl Follow {
                 () = unread.cancelled() => break Over::Asked("the output was closed", signalled(Signal::PIPE)),
                 Some(restarted) = self.restarts.join_next(), if !self.restarts.is_empty() => {
                     if let Ok((reload, began, result)) = restarted {
+                        let failed = result.is_err();
                         self.restarted(&reload, began, result.map_err(Error::from));
+                        // What ended it was mcpmon itself.
+                        if failed && !self.looks_alive().await && !self.is_taken_away() {
+                            self.wait_for_a_save();
+                        }
                     }
                 }
                 update = self.feed.next() => self.engine_update(update),
@@ -180,13 +183,41 @@ impl Follow {
         self.reporter.report(Event::Warning { message });
     }
 
+    /// It has ended, and is there for the next save. What `--rm` has taken away is made anew.
+    fn waits(&self) -> bool {
+        self.down && (self.session.line.remove || !self.life.is_removed())
+    }
+
+    /// Of one that is over: it ended by itself, by an error that a save may mend. What its user has ended, or removed, is
+    /// the user's.
+    fn is_for_the_next_save(&self) -> bool {
+        let is_users = self.life.was_asked() || self.is_taken_away();
+        self.watching.is_on() && !is_users && self.exit_code.is_some_and(|code| code != 0)
+    }
+
+    /// It was removed, and not by `--rm`.
+    fn is_taken_away(&self) -> bool {
+        !self.session.line.remove && (self.gone || self.life.is_removed())
+    }
+
+    fn wait_for_a_save(&mut self) {
+        self.down = true;
+        self.warn(format!(
+            "{} ended{}; it is started again when a watched file is saved",
+            self.session.name,
+            self.exit_code.map_or_else(String::new, |code| format!(" with exit code {code}")),
+        ));
+    }
+
     fn show_output(&self) {
         self.followers.follow(&self.session.name, &self.container.id, Start::Beginning);
     }
 
     /// Whether it runs. What the engine does not tell is no end.
     async fn looks_alive(&mut self) -> bool {
-        match self.engine.inspect(&self.container.id).await {
+        let details = self.engine.inspect(&self.container.id).await;
+        self.gone = matches!(details, Ok(None));
+        match details {
             Ok(Some(details)) => {
                 if !details.running {
                     self.exit_code = details.exit_code;
@@ -244,16 +275,14 @@ impl Follow {
         });
     }
 
-    /// Where `--rm` has taken the ended container away, or somebody else did, the line makes another one. False: it is
-    /// there, and can be started again.
+    /// Where `--rm` takes the ended container away, the line makes another one. False: it is there, and can be started
+    /// again.
     async fn run_again(&mut self, caught: &mut Caught) -> Result<bool> {
-        if self.session.line.remove {
-            // Waits for the end of a removal that has begun.
-            self.engine.remove(&self.container.id).await?;
-        }
-        if self.engine.inspect(&self.container.id).await?.is_some() {
+        if !self.session.line.remove {
             return Ok(false);
         }
+        // Waits for the end of a removal that has begun.
+        self.engine.remove(&self.container.id).await?;
         self.session.forget_cidfile();
         let (status, asked) = to_end(&self.session, caught, true).await?;
         self.asked = asked;
@@ -294,7 +323,15 @@ impl Follow {
         let code = match over {
             Over::Ended => {
                 let code = self.exit_code.map_or_else(String::new, |code| format!(", exit code {code}"));
-                self.session.keep(&Event::Stopping { cause: format!("the container ended{code}") });
+                if self.is_taken_away() {
+                    let cause = "the container was removed from outside".to_owned();
+                    self.reporter.report(Event::Stopping { cause });
+                } else if self.life.was_asked() {
+                    let cause = format!("the container was stopped from outside{code}");
+                    self.reporter.report(Event::Stopping { cause });
+                } else {
+                    self.session.keep(&Event::Stopping { cause: format!("the container ended{code}") });
+                }
                 self.followers.finish(LAST_LOGS).await;
                 leave(&self.session, None, caught).await;
                 self.session.end();

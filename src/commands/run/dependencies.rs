@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
+use tokio::{sync::watch::Receiver, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     model::{Settings, Target},
     reconcile::{
         act::SharedExecutor,
-        supervise::{Load, Options, Supervisor},
+        supervise::{Options, Source, Supervisor},
     },
     session::signals::Signals,
 };
@@ -31,13 +31,12 @@ impl Dependencies {
     }
 }
 
-/// Begins to keep what the target depends on; none where that is nothing.
+/// Begins to keep what the target depends on, as the settings in force say; none where that is nothing.
 pub(super) async fn keep<E: Engine, I: Images>(
     context: &Context,
     executor: &SharedExecutor<E, I>,
-    settings: &Settings,
     target: &Target,
-    load: Load,
+    in_force: Receiver<Arc<Settings>>,
 ) -> Result<Option<Dependencies>> {
     if target.depends_on.is_empty() {
         return Ok(None);
@@ -50,10 +49,12 @@ pub(super) async fn keep<E: Engine, I: Images>(
         follow_logs: false,
         home: context.home(),
     };
-    let mut supervisor = Supervisor::new(Arc::clone(executor), settings.clone(), options, load).await?;
+    let settings = Settings::clone(&in_force.borrow());
+    let limit = settings.session.docker_timeout;
+    let mut supervisor = Supervisor::new(Arc::clone(executor), settings, options, Source::Told(in_force)).await?;
     let mut signals = Signals::new().map_err(|error| Error::failed("signals can't be handled").caused_by(error))?;
     let over = CancellationToken::new();
-    let (ended, limit) = (over.clone(), settings.session.docker_timeout);
+    let ended = over.clone();
     let task = tokio::spawn(async move {
         tokio::select! {
             // A signal ends the session too; until it has, what the server depends on stays.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::News;
 use crate::{
@@ -44,6 +44,8 @@ pub struct Files {
     trigger: Trigger,
     inputs: Inputs,
     settings: Arc<Settings>,
+    /// The same, for whoever else goes by them.
+    in_force: watch::Sender<Arc<Settings>>,
     target: String,
     surroundings: Surroundings,
     load: Load,
@@ -72,6 +74,7 @@ impl Files {
             trigger: Trigger::new(Arc::clone(&rules)),
             rules,
             inputs: Inputs::default(),
+            in_force: watch::Sender::new(Arc::clone(&settings)),
             settings,
             target: target.to_owned(),
             surroundings,
@@ -81,6 +84,11 @@ impl Files {
         };
         files.watch().await;
         Ok(files)
+    }
+
+    /// The settings in force, now and after each edit.
+    pub fn in_force(&self) -> watch::Receiver<Arc<Settings>> {
+        self.in_force.subscribe()
     }
 
     /// Tells of changes, until nobody listens. `edited` takes settings whose target is another one than before, and
@@ -187,6 +195,7 @@ impl Files {
             self.reporter.report(Event::Warning { message });
         }
         let before = std::mem::replace(&mut self.settings, Arc::new(settings));
+        self.in_force.send_replace(Arc::clone(&self.settings));
         for message in Arc::clone(&self.settings).warnings.iter().filter(|message| !before.warnings.contains(message)) {
             self.warn(message.clone());
         }

@@ -21,6 +21,10 @@ impl Session {
     pub(super) fn start_failed(&mut self, server: ServerId, failure: &StartFailure, now: Instant) {
         let Some(instance) = self.instances.remove(&server) else { return };
         if self.next == Some(server) {
+            if self.ending.is_near() && self.current.is_none() && instance.phase != Phase::Stopping {
+                // The client has closed meanwhile: nothing follows any more that would say why there was no server.
+                self.tell(Notice::NotStarted { server, reason: failure.reason.clone(), again: Again::Never });
+            }
             self.failed(server, instance.purpose, &failure.reason, failure.hopeless, now);
         }
         self.end_if_empty();
@@ -53,8 +57,12 @@ impl Session {
             self.crashed(server, &instance, reason, now);
         } else if self.next == Some(server) {
             self.failed(server, instance.purpose, reason, false, now);
-        } else {
+        } else if instance.phase == Phase::Stopping {
             self.give_up(server, Reason::ServerReloaded, "the server was reloaded and ended before it answered");
+        } else {
+            // Replaced, but not told to end yet.
+            let message = format!("the server ended before it answered: {reason}");
+            self.give_up(server, Reason::ServerExited, &message);
         }
         if self.reload.waits_for == Some(server) {
             self.reload.waits_for = None;

@@ -245,6 +245,32 @@ fn a_first_server_that_can_never_start_ends_the_session() {
 }
 
 #[test]
+fn a_first_server_that_can_not_start_is_told_of_also_where_the_client_has_closed() {
+    let failure = || super::StartFailure { reason: "there is no program x".into(), hopeless: true };
+    let mut world = World::new(world::options());
+    let _ = world.begin();
+    assert_eq!(world.handle(Input::ClientClosed), Vec::<String>::new());
+    let out = world.handle(Input::StartFailed(super::ServerId(1), failure()));
+    assert_eq!(out, ["! not started: there is no program x; the session ends", "ended badly"]);
+    // One that was told to stop meanwhile is missed by nobody.
+    let mut world = World::new(world::options());
+    let _ = world.begin();
+    let _ = world.handle(Input::End);
+    let out = world.handle(Input::StartFailed(super::ServerId(1), failure()));
+    assert_eq!(seen(&out), Vec::<&str>::new(), "{out:?}");
+}
+
+#[test]
+fn a_replaced_server_that_ends_by_itself_was_not_in_time_for_another_reason() {
+    let mut world = legacy(TOOLS);
+    let _ = world.client(&call(1, "crash"));
+    let _ = reload(&mut world);
+    let out = world.exited(1, "exit code 3");
+    assert!(out[0].contains(r#""id":1,"error""#) && out[0].contains("server exited"), "{out:?}");
+    assert!(out[0].contains("ended before it answered: exit code 3"), "{out:?}");
+}
+
+#[test]
 fn a_command_that_had_to_stop_first_is_not_called_the_old_server() {
     let mut world = World::new(super::Options { stop_first: true, comes_back: false, ..world::options() });
     let _ = world.begin();

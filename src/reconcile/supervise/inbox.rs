@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc, time::Instant};
 
-use super::{Supervisor, ended::Work};
+use super::{Source, Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
@@ -172,7 +172,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
 
     /// The configuration was edited: read it again; what has errors leaves the last good one in force.
     async fn read_settings(&mut self, files: Vec<String>) {
-        let settings = match (self.load)().await {
+        let Source::Files(load) = &self.source else { return };
+        let settings = match load().await {
             Ok(settings) => settings,
             Err(error) => return self.report(Event::ConfigInvalid { error: error.message }),
         };
@@ -186,6 +187,11 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for message in settings.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
             self.warn(message.clone());
         }
+        self.take(settings).await;
+    }
+
+    /// These settings are in force from now on.
+    pub(super) async fn take(&mut self, settings: Settings) {
         self.settings = Arc::new(settings);
         if self.executor.owner.role.is_none() {
             self.executor.guard.keep(self.settings.leaves_containers());
@@ -226,7 +232,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             }
         }
         self.trigger.set_rules(Arc::clone(&rules));
-        self.watcher.set(Arc::clone(&rules), rules.inputs().clone()).await;
+        let read_here = matches!(self.source, Source::Files(_));
+        self.watcher.set(Arc::clone(&rules), rules.inputs().iter().filter(|_| read_here).cloned()).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, process::Command};
 use super::place::{Place, is_alive};
 use crate::{
     compose_projects::containers,
-    support::{docker, until},
+    support::{docker, inspected, until},
 };
 
 #[test]
@@ -309,4 +309,35 @@ fn what_is_restarted_from_outside_is_followed_on() {
     while !going.wait("| line 1").last().is_some_and(|line| line.ends_with("| line 1")) {}
     going.signal("INT");
     assert_eq!((going.end(), place.counts_running()), (Some(130), 0));
+}
+
+#[test]
+fn what_a_plain_line_made_anew_is_no_longer_mcpmons() {
+    let place = Place::new("compose-taken", "taken");
+    let made = "image: mcpmon-test-server, command: [lines, --every, '50'], init: true, network_mode: none";
+    place.write(
+        "compose.yaml",
+        &format!(
+            "services:\n  web: {{{made}, volumes: ['./src:/src']}}\n  api: {{{made}, volumes: ['./other:/other']}}\n"
+        ),
+    );
+    place.write("src/text", "one");
+    place.write("other/text", "one");
+    let mut going = place.start("docker compose up");
+    going.wait_for_all(&["web-1  | line 3", "api-1  | line 3"]);
+    place.ok("docker compose up -d --no-deps web", false);
+    going.wait("web is no longer mcpmon's");
+    // Each time, and for it alone; what is mcpmon's is reloaded as ever.
+    let started = || inspected(&format!("{}-web-1", place.name))["State"]["StartedAt"].clone();
+    let before = started();
+    for (text, reloaded) in [("two", "api: restarted in"), ("three", "api: restarted in")] {
+        place.write("src/text", text);
+        place.write("other/text", text);
+        let said = going.wait(reloaded);
+        assert!(!said.iter().any(|line| line.contains("src/text")), "{said:#?}");
+    }
+    place.ok("docker compose up -d --no-deps api", false);
+    going.wait("api is no longer mcpmon's");
+    assert_eq!(going.end(), Some(0), "nothing is left that is mcpmon's");
+    assert_eq!(started(), before);
 }

@@ -21,6 +21,7 @@ use super::{
     follow::{Follow, Over},
     project::{Project, keeper_name},
     reload,
+    taken::Taken,
     watching::Watching,
 };
 use crate::{
@@ -111,7 +112,7 @@ pub(super) async fn supervise(context: &Context, project: Project, log: PathBuf)
     let mut rest = Vec::new();
     let _ = tokio::io::stdin().read_to_end(&mut rest).await;
     reload::begin(&project, &reporter).await;
-    let mut follow = Follow::new(project, reporter, feed, None, watching, VecDeque::new());
+    let mut follow = Follow::new(project, reporter, feed, None, watching, VecDeque::new(), Taken::default());
     let mut all_stopped = true;
     if let Over::Asked(signal) = follow.run(&mut caught, &CancellationToken::new()).await
         && follow.project.settings.session.cleanup

@@ -19,6 +19,7 @@ use super::{
     super::life::Life,
     project::{NUMBER, Project, SERVICE, is_one_off, runs, service, shown_name},
     reload::{Failure, apply, reload},
+    taken::Taken,
     watching::{Noticed, Watching},
 };
 use crate::{
@@ -61,6 +62,8 @@ pub(super) struct Follow {
     pub(super) watching: Watching,
     /// What was noticed and has not begun.
     pub(super) queue: VecDeque<Noticed>,
+    /// What is another's meanwhile.
+    taken: Taken,
     tasks: JoinSet<Done>,
     /// What the engine told of each container since it started.
     lives: BTreeMap<String, Life>,
@@ -87,11 +90,26 @@ impl Follow {
         followers: Option<Followers<Docker>>,
         watching: Watching,
         queue: VecDeque<Noticed>,
+        taken: Taken,
     ) -> Self {
         let project = Arc::new(project);
         let (tasks, lives, open_until) = (JoinSet::new(), BTreeMap::new(), None);
         let (edits, down, failed) = (false, false, false);
-        Self { project, reporter, feed, followers, watching, queue, tasks, lives, open_until, edits, down, failed }
+        Self {
+            project,
+            reporter,
+            feed,
+            followers,
+            watching,
+            queue,
+            taken,
+            tasks,
+            lives,
+            open_until,
+            edits,
+            down,
+            failed,
+        }
     }
 
     /// Follows to the end.
@@ -106,6 +124,7 @@ impl Follow {
                 && self.queue.is_empty()
                 && self.is_over(&containers)
             {
+                self.say_what_was_taken().await;
                 return Over::Ended;
             }
             tokio::select! {
@@ -171,6 +190,16 @@ impl Follow {
         !self.failed
     }
 
+    /// Of the last ones, whose end by an event is still to come.
+    async fn say_what_was_taken(&mut self) {
+        let project = Arc::clone(&self.project);
+        for name in project.meant.services.keys().filter(|name| !project.is_another_s(name)) {
+            if let Some(message) = self.taken.look(&project, name).await {
+                self.warn(message);
+            }
+        }
+    }
+
     fn warn(&self, message: String) {
         self.reporter.report(Event::Warning { message });
     }
@@ -188,6 +217,9 @@ impl Follow {
     }
 
     fn begin_reload(&mut self, mut due: Reload) {
+        if self.taken.contains(&due.target) {
+            return self.watching.done(&due.target);
+        }
         let service = self.project.all.services.get(&due.target);
         if due.action == WatchAction::Rebuild && service.is_some_and(|service| service.parts.build.is_none()) {
             // There is nothing to build.
@@ -209,9 +241,9 @@ impl Follow {
     fn begin_edit(&mut self, files: &[PathBuf]) {
         self.edits = true;
         let files: Vec<String> = files.iter().map(|path| self.project.shown(path)).collect();
-        let (project, reporter) = (Arc::clone(&self.project), self.reporter.clone());
+        let (project, reporter, taken) = (Arc::clone(&self.project), self.reporter.clone(), self.taken.clone());
         self.tasks.spawn(async move {
-            match edited(&project, &reporter, files).await {
+            match edited(&project, &reporter, files, &taken).await {
                 Ok(Some((project, result))) => Done::Edited { project: Some(project), result },
                 Ok(None) => Done::Edited { project: None, result: Ok(()) },
                 Err(failure) => Done::Edited { project: None, result: Err(failure) },
@@ -263,6 +295,9 @@ impl Follow {
         match update {
             Update::Event(event) => {
                 self.live(&event);
+                if let Some(message) = self.taken.event(&self.project, &event).await {
+                    self.warn(message);
+                }
                 match event.action.as_str() {
                     "start" => self.started(&event).await,
                     "die" => self.died(&event),
@@ -316,7 +351,8 @@ impl Follow {
         if !self.tasks.is_empty() {
             return;
         }
-        self.failed |= code != "0";
+        // What somebody had the engine end is no save's fault.
+        self.failed |= code != "0" && !self.lives.get(&event.id).is_some_and(Life::was_asked);
         if let (Some(service), Some(number)) = (event.attributes.get(SERVICE), event.attributes.get(NUMBER)) {
             self.warn(format!("{service}-{number} exited with code {code}"));
         }
@@ -341,6 +377,7 @@ async fn edited(
     project: &Project,
     reporter: &Reporter,
     files: Vec<String>,
+    taken: &Taken,
 ) -> Result<Option<(Arc<Project>, Result<(), Failure>)>, Failure> {
     let said = match project.read_again().await {
         Ok(said) => said,
@@ -355,7 +392,7 @@ async fn edited(
     };
     let all_differ = shared(&said.meant) != shared(&project.meant);
     let (mut services, mut builds) = (Vec::new(), Vec::new());
-    for (name, service) in &said.meant.services {
+    for (name, service) in said.meant.services.iter().filter(|(name, _)| !taken.contains(name)) {
         let before = project.meant.services.get(name);
         let value = |key: &str| before.map(|before| &before.value[key]);
         if before.is_some() && value("build") != Some(&service.value["build"]) {

@@ -21,6 +21,7 @@ use super::{
     follow::{Follow, LAST_STEPS, Over, is_shown},
     project::{Project, is_one_off, line_name, runs, service, shown_name},
     reload,
+    taken::Taken,
     watching::{Noticed, Watching},
 };
 use crate::{
@@ -71,7 +72,8 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
     let mut docker = project.spawn(&mut command)?;
     let label = project.owner.session.to_string();
     let mut feed = EventFeed::new(project.engine.clone(), (SESSION, Some(&label)), None);
-    let over = until_over(&project, &mut docker, child, &mut caught, watching.as_mut(), &mut feed).await?;
+    let mut taken = Taken::default();
+    let over = until_over(&project, &mut docker, child, &mut caught, watching.as_mut(), &mut feed, &mut taken).await?;
     let (noticed, watching) = match (over, watching) {
         (Left::Changed(noticed), Some(watching)) => (noticed, watching),
         (over, _) => {
@@ -89,7 +91,7 @@ pub(super) async fn run(context: &Context, project: Project) -> Result<u8> {
         }
     };
     let (reporter, followers, shown, unread) = take_over(context, &project, &mut docker).await?;
-    let mut follow = Follow::new(project, reporter, feed, Some(followers), watching, VecDeque::from([noticed]));
+    let mut follow = Follow::new(project, reporter, feed, Some(followers), watching, VecDeque::from([noticed]), taken);
     let over = follow.run(&mut caught, &unread).await;
     let (code, all_stopped) = leave(&mut follow, over, &mut caught).await;
     drop(follow);
@@ -119,6 +121,7 @@ async fn until_over(
     caught: &mut Caught,
     mut watching: Option<&mut Watching>,
     feed: &mut EventFeed<Docker>,
+    taken: &mut Taken,
 ) -> Result<Left> {
     let mut asked = false;
     let mut stops = FuturesUnordered::new();
@@ -127,7 +130,7 @@ async fn until_over(
     let mut look = false;
     let mut begun = false;
     loop {
-        if look && !begun && held.is_none() && is_up(project).await {
+        if look && !begun && held.is_none() && is_up(project, taken).await {
             begun = true;
             // What it has to say is said when the first change comes.
             reload::begin(project, &Reporter::channel().0).await;
@@ -135,7 +138,7 @@ async fn until_over(
         if std::mem::take(&mut look)
             && held.is_some()
             && !asked
-            && is_up(project).await
+            && is_up(project, taken).await
             && let Some(noticed) = held.take()
         {
             return Ok(Left::Changed(noticed));
@@ -152,8 +155,12 @@ async fn until_over(
                 // Networks and volumes come whoever's they are.
                 Update::Event(event) if event.kind == "container" => {
                     patience = Instant::now() + project.longest_grace() + LAST_STEPS;
-                    look = event.action == "start";
-                    if look && asked {
+                    let told = taken.event(project, &event).await;
+                    look = event.action == "start" || told.is_some();
+                    if let Some(message) = told.filter(|_| !asked) {
+                        say(&Event::Warning { message });
+                    }
+                    if event.action == "start" && asked {
                         stops.push(project.stop_late(event));
                     }
                 }
@@ -173,6 +180,11 @@ async fn until_over(
             }
             noticed = next(watching.as_deref_mut()), if held.is_none() => match noticed {
                 Noticed::Warning(message) => say(&Event::Warning { message }),
+                Noticed::Reload(reload) if taken.contains(&reload.target) => {
+                    if let Some(watching) = watching.as_deref_mut() {
+                        watching.done(&reload.target);
+                    }
+                }
                 noticed => {
                     held = Some(noticed);
                     look = true;
@@ -189,14 +201,16 @@ async fn next(watching: Option<&mut Watching>) -> Noticed {
     }
 }
 
-/// Whether every service has been started.
-async fn is_up(project: &Project) -> bool {
+/// Whether every service has been started, and not all were taken.
+async fn is_up(project: &Project, taken: &Taken) -> bool {
     let Ok(containers) = project.containers().await else { return false };
     let is_started = |name: &str| {
         containers.iter().any(|container| service(container) == Some(name) && container.state != State::Created)
     };
-    let mut services = project.meant.services.iter();
-    services.all(|(name, service)| service.parts.replicas() == 0 || is_started(name) || project.is_another_s(name))
+    let mut services = project.meant.services.iter().filter(|(name, _)| !taken.contains(name)).peekable();
+    services.peek().is_some()
+        && services
+            .all(|(name, service)| service.parts.replicas() == 0 || is_started(name) || project.is_another_s(name))
 }
 
 /// Ends the CLI without its stopping anything, and goes on showing where it was.
