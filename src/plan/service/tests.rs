@@ -76,7 +76,7 @@ fn each_state_has_its_step() {
                 found[0].labels.0.insert(COMPOSE_PROJECT.into(), "before".into());
                 now.owners.insert(found[0].id.clone(), Ownership::Living { pid: 7 });
             },
-            "hold: another mcpmon, pid 7, keeps it running: end that one, or `mcpmon down` from here",
+            "hold: another mcpmon, pid 7, keeps it running: end that one first",
         ),
         ("one too many", 1, 2, |_, _, _, _| {}, "remove: 1 containers are asked for; same ready: "),
         (
