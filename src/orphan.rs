@@ -177,8 +177,10 @@ impl Known {
     /// The configuration file that a thing of a project is of, where that is another one than `own` and is still there: two
     /// files have one name. Where its folder was moved, it is gone from its old place, and the thing is the moved one's.
     pub fn other_file<'a>(&'a self, id: Option<&str>, labels: &'a Labels, own: &Path) -> Option<&'a str> {
-        let lease = self.lease(id, labels).and_then(|lease| lease.config_file.as_deref());
-        let file = lease.or_else(|| labels.get(CONFIG_FILE))?;
+        // Anybody can write another project's session into a label.
+        let is_of_project = |lease: &&Lease| labels.project().is_none_or(|one| lease.project.as_deref() == Some(one));
+        let lease = self.lease(id, labels).filter(is_of_project);
+        let file = lease.and_then(|lease| lease.config_file.as_deref()).or_else(|| labels.get(CONFIG_FILE))?;
         self.claims.is_another(file, own).then_some(file)
     }
 

@@ -157,6 +157,13 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         ("its folder was moved", "x", with(&of("/gone.toml", "p")), None),
         ("without a file", "x", dead(), None),
         ("another file of the same name", "x", with(&of("/b/mcpmon.toml", "p")), Some("/b/mcpmon.toml")),
+        ("another project's session, it says", "x", vec![(MANAGED, "true"), (SESSION, ALIVE), (PROJECT, "q")], None),
+        (
+            "that of this one",
+            "x",
+            vec![(MANAGED, "true"), (SESSION, ALIVE), (PROJECT, "p")],
+            Some("/moved/mcpmon.toml"),
+        ),
         ("another file's session has it now", "adopted", with(&of("/p/mcpmon.toml", "p")), Some("/moved/mcpmon.toml")),
     ] {
         assert_eq!(known.other_file(Some(id), &labels(pairs), own), expected, "case: {name}");
