@@ -57,32 +57,29 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let Found { ours: mut containers, others, .. } = found(engine, settings).await?;
     let known = session::known();
     let address = engine.info().address;
-    let other_keeper = |lease: &&Lease| known.other_file(None, &lease.labels(), own).is_some();
-    let (other_keepers, keepers): (Vec<_>, Vec<_>) = known.keepers(&address, project).partition(other_keeper);
-    let mut files: BTreeSet<&str> =
-        others.iter().filter_map(|container| known.other_file(Some(&container.id), &container.labels, own)).collect();
-    files.extend(other_keepers.iter().filter_map(|lease| lease.config_file.as_deref()));
-    if let Some(file) = files.first() {
-        let pid =
-            other_keepers.first().map_or_else(String::new, |lease| format!(", and kept by mcpmon, pid {}", lease.pid));
-        let message = format!("what is there of project {project} was made from another file, {file}{pid}");
-        if containers.is_empty() && keepers.is_empty() {
-            return Err(Error::failed(message).hint(two_files(file)));
-        }
-        let message =
-            format!("what of project {project} was made from another file, {file}, is left: {}", two_files(file));
-        reporter.report(Event::Warning { message });
-    }
-    let former = known.keepers_of_file(&address, own).find(|lease| lease.project.as_deref() != Some(project));
-    if let Some(Lease { pid, project: Some(name), .. }) = former
-        && args.targets.is_empty()
+    let (other_keepers, keepers): (Vec<&Lease>, Vec<&Lease>) =
+        known.keepers(&address, project).partition(|lease| known.other_file(None, &lease.labels(), own).is_some());
+    let nothing_here = containers.is_empty() && keepers.is_empty();
+    let former = known
+        .keepers_of_file(&address, own)
+        .find(|lease| args.targets.is_empty() && lease.project.as_deref() != Some(project));
+    let files = others
+        .iter()
+        .filter_map(|container| known.other_file(Some(&container.id), &container.labels, own))
+        .chain(other_keepers.iter().filter_map(|lease| lease.config_file.as_deref()));
+    for elsewhere in [
+        files.min().map(|file| of_another_file(project, file, other_keepers.first())),
+        former.and_then(|lease| under_another_name(project, lease)),
+    ]
+    .into_iter()
+    .flatten()
     {
-        let message = format!("mcpmon, pid {pid}, keeps this file as project {name}, and not as {project}");
-        let hint = format!("`mcpmon --set name={name} down` ends it");
-        if containers.is_empty() && keepers.is_empty() {
-            return Err(Error::failed(message).hint(hint));
+        if nothing_here {
+            return Err(elsewhere);
         }
-        reporter.report(Event::Warning { message: format!("{message}: {hint}") });
+        let Error { message, hint, .. } = elsewhere;
+        let message = format!("{message}, and is left: {}", hint.unwrap_or_default());
+        reporter.report(Event::Warning { message });
     }
     let before = containers.len();
     // Looked up before anybody ends them.
@@ -147,6 +144,20 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let left = removed.failed.len() + left_networks + left_volumes;
     reporter.report(Event::Stopped { removed: ended + removed.removed.len(), left, left_networks, left_volumes });
     Ok(u8::from(left > 0))
+}
+
+/// What is there of the project's name and is another file's.
+fn of_another_file(project: &str, file: &str, keeper: Option<&&Lease>) -> Error {
+    let pid = keeper.map_or_else(String::new, |lease| format!(" (mcpmon, pid {}, keeps it)", lease.pid));
+    Error::failed(format!("what is there of project {project} was made from another file, {file}{pid}"))
+        .hint(two_files(file))
+}
+
+/// What is kept of this file under the name that it had before.
+fn under_another_name(project: &str, Lease { pid, project: former, .. }: &Lease) -> Option<Error> {
+    let name = former.as_deref()?;
+    let message = format!("mcpmon, pid {pid}, keeps this file as project {name}, and not as {project}");
+    Some(Error::failed(message).hint(format!("`mcpmon --set name={name} down` ends it")))
 }
 
 /// The anonymous volumes of the services among these containers.
