@@ -178,10 +178,15 @@ impl Known {
     /// files have one name. Where its folder was moved, it is gone from its old place, and the thing is the moved one's.
     pub fn other_file<'a>(&'a self, id: Option<&str>, labels: &'a Labels, own: &Path) -> Option<&'a str> {
         // Anybody can write another project's session into a label.
-        let is_of_project = |lease: &&Lease| labels.project().is_none_or(|one| lease.project.as_deref() == Some(one));
+        let is_of_project = |lease: &&Lease| lease.project.as_deref() == labels.project();
         let lease = self.lease(id, labels).filter(is_of_project);
         let file = lease.and_then(|lease| lease.config_file.as_deref()).or_else(|| labels.get(CONFIG_FILE))?;
         self.claims.is_another(file, own).then_some(file)
+    }
+
+    /// The same of a living session: the file that it keeps its project from.
+    pub fn other_file_of<'a>(&self, lease: &'a Lease, own: &Path) -> Option<&'a str> {
+        lease.config_file.as_deref().filter(|file| self.claims.is_another(file, own))
     }
 
     /// Leases of living sessions that keep that project on that engine.

@@ -58,7 +58,7 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
     let known = session::known();
     let address = engine.info().address;
     let (other_keepers, keepers): (Vec<&Lease>, Vec<&Lease>) =
-        known.keepers(&address, project).partition(|lease| known.other_file(None, &lease.labels(), own).is_some());
+        known.keepers(&address, project).partition(|lease| known.other_file_of(lease, own).is_some());
     let nothing_here = containers.is_empty() && keepers.is_empty();
     let former = known
         .keepers_of_file(&address, own)

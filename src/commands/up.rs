@@ -117,7 +117,7 @@ pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<Keep
     }
     // One that owns nothing on the engine yet has its lease.
     Ok(known.keepers(&engine.info().address, name).next().map(|lease| {
-        let other_file = known.other_file(None, &lease.labels(), own).map(str::to_owned);
+        let other_file = known.other_file_of(lease, own).map(str::to_owned);
         Keeper { pid: lease.pid, other_file }
     }))
 }
