@@ -11,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    time::{Interval, interval},
-};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -48,8 +45,6 @@ use crate::{
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
 pub const SUPERVISOR: &str = "MCPMON_SUPERVISOR";
-/// How often it is looked whether a supervisor that runs already has said more.
-const LISTENS: Duration = Duration::from_millis(200);
 /// How long a supervisor that runs already may take to follow an edit.
 const FOLLOWS: Duration = Duration::from_secs(30);
 
@@ -171,8 +166,8 @@ async fn follow(
     // One in the foreground has no log.
     let has_log = words.is_some_and(|words| words.up.detach || words.up.wait);
     let log = context.state_folder().join(format!("{}.log", settings.project.name));
-    let mut said = has_log.then(|| Said::open(&log).ok()).flatten();
-    let mut looks = interval(LISTENS);
+    // Without it there is no reason to show, and everything else all the same.
+    let mut said = if has_log { Said::open(&log).await.ok() } else { None };
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
     let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
@@ -202,7 +197,7 @@ async fn follow(
                 }
                 // Something happens on the engine, or it may have said something.
                 _ = futures_util::StreamExt::next(&mut events) => false,
-                () = more(said.as_ref(), &mut looks) => false,
+                () = more(said.as_mut()) => false,
                 () = tokio::time::sleep_until(deadline.into()) => true,
             };
         if is_over || is_late {
@@ -253,13 +248,10 @@ async fn follow(
 }
 
 /// Waits until a supervisor has said more.
-async fn more(said: Option<&Said>, looks: &mut Interval) {
-    let Some(said) = said else { return pending().await };
-    loop {
-        looks.tick().await;
-        if said.has_more() {
-            return;
-        }
+async fn more(said: Option<&mut Said>) {
+    match said {
+        Some(said) => said.more().await,
+        None => pending().await,
     }
 }
 

@@ -4,17 +4,25 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{self, Read, Seek},
+    io::Read,
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
-use crate::output::{Event, private};
+use crate::{
+    error::{Error, Result},
+    output::{Event, private},
+    trigger::Rules,
+    watch::{ChangeReceiver, Watcher},
+};
 
 /// Its log, read as far as it has been written.
 #[derive(Debug)]
 pub struct Said {
     file: File,
+    changes: ChangeReceiver,
+    _watcher: Watcher,
     /// What has not ended with a line break yet.
     rest: Vec<u8>,
     failing: BTreeMap<String, Event>,
@@ -24,9 +32,15 @@ impl Said {
     /// Opens a supervisor's log.
     ///
     /// # Errors
-    /// It can't be read.
-    pub fn open(log: &Path) -> io::Result<Self> {
-        Ok(Self { file: private::read_own(log)?, rest: Vec::new(), failing: BTreeMap::new() })
+    /// It can't be read, or not be watched.
+    pub async fn open(log: &Path) -> Result<Self> {
+        // Watched before it is read: nothing is said in between.
+        let (watcher, changes) = Watcher::new()?;
+        watcher.set(Arc::new(Rules::none()), [log.to_owned()]).await;
+        let file = private::read_own(log).map_err(|error| {
+            Error::failed(format!("the supervisor's log {} can't be read", log.display())).caused_by(error)
+        })?;
+        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), failing: BTreeMap::new() })
     }
 
     /// Reads on. Gives what failed or is held, by target. Nothing where one of these files was saved after its last word:
@@ -43,10 +57,9 @@ impl Said {
         if spoke < last { NONE } else { &self.failing }
     }
 
-    /// Whether more has been written than was read.
-    pub fn has_more(&self) -> bool {
-        let read = (&self.file).stream_position().ok();
-        self.file.metadata().ok().map(|meta| meta.len()) != read
+    /// Waits until something is written. Nothing is lost when the future is dropped half-way.
+    pub async fn more(&mut self) {
+        self.changes.next().await;
     }
 
     fn hear(&mut self, more: &[u8]) {
@@ -87,8 +100,8 @@ mod tests {
         Event::ActionFailed { target, action, error, hint: None, log: vec!["its last line".into()], retry_ms: None }
     }
 
-    #[test]
-    fn the_last_word_on_each_target_counts() {
+    #[tokio::test]
+    async fn the_last_word_on_each_target_counts() {
         let folder = tempfile::tempdir().expect("a folder");
         let (log, input) = (folder.path().join("p.log"), folder.path().join("mcpmon.toml"));
         fs::write(&input, "").expect("written");
@@ -97,12 +110,10 @@ mod tests {
         let lines = |events: &[Event]| events.iter().map(|event| json(event) + "\n").collect::<String>();
         let text = lines(&[failed("a"), held("a"), failed("b"), ready, held("c")]);
         fs::write(&log, format!("no event\n{text}{}", json(&failed("half")))).expect("written");
-        let mut said = Said::open(&log).expect("a log");
+        let mut said = Said::open(&log).await.expect("a log");
         let inputs = [input.clone(), folder.path().join("missing")];
         let expected = BTreeMap::from([("a".to_owned(), failed("a")), ("c".to_owned(), held("c"))]);
-        assert!(said.has_more());
         assert_eq!(*said.failing(&inputs), expected);
-        assert!(!said.has_more());
         // An edit that it has not seen.
         let file = File::options().write(true).open(&input).expect("a file");
         file.set_modified(SystemTime::now() + Duration::from_mins(1)).expect("a time");
@@ -110,6 +121,7 @@ mod tests {
         file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
         let begins = Event::ActionStarted { target: "a".into(), action: ActionKind::Replace, cause: String::new() };
         fs::write(&log, format!("no event\n{text}{}\n{}", json(&failed("half")), lines(&[begins]))).expect("written");
+        tokio::time::timeout(Duration::from_secs(20), said.more()).await.expect("it hears of it");
         assert_eq!(said.failing(&inputs).keys().collect::<Vec<_>>(), ["c", "half"]);
     }
 }
