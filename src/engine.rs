@@ -63,7 +63,8 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn wait(&self, id: &str) -> impl Future<Output = EngineResult<Option<i64>>> + Send;
     /// Asks it to stop, kills it after `grace`; returns when it has ended.
     fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
-    /// Stops it as [`Self::stop`] does, then starts it; one that the engine removes when it ends stays.
+    /// Stops it as [`Self::stop`] does, then starts it; one that the engine removes when it ends stays (before API 1.42 not
+    /// for certain).
     fn restart(&self, id: &str, grace: Duration) -> impl Future<Output = EngineResult<()>> + Send;
     /// Kills it; one that is not running is fine.
     fn kill(&self, id: &str) -> impl Future<Output = EngineResult<()>> + Send;

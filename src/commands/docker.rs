@@ -26,6 +26,7 @@ use crate::{
     output::{Event, style::Paint, words::Words},
 };
 
+mod anew;
 mod child;
 mod compose;
 mod container;

@@ -618,11 +618,13 @@ fn a_detached_container_ends_with_its_own_exit_code() {
 #[test]
 fn what_is_restarted_from_outside_is_followed_on() {
     let bench = Bench::new("detached-restarted");
-    for line in [
+    let lines = [
         "docker run -d @ --network none IMAGE lines --every 50",
         "docker run -d --rm @ --network none IMAGE lines --every 50",
         "docker run -d @ --restart unless-stopped --network none IMAGE lines --every 50",
-    ] {
+    ];
+    // An older engine removes now and then what it has just restarted (`anew.rs`).
+    for line in lines.iter().filter(|line| !line.contains("--rm") || engine_api::speaks(1, 42)) {
         let mut going = Going::start(&bench, line, &[]);
         let id = going.line("the id");
         going.wait("line 3");
@@ -639,6 +641,7 @@ fn a_saved_file_restarts_what_is_detached() {
     let bench = Bench::new("detached-reload");
     let save = |text: &str| fs::write(bench.folder.path().join("src/text"), text).expect("a file");
     let quick = [("MCPMON_DELAY", "0")];
+    let restarts_what_it_removes = engine_api::speaks(1, 42);
     for (line, variables) in [
         ("docker run -d @ --init --network none -v ./src:/src:ro IMAGE lines --every 50", &quick[..]),
         ("docker run -d --rm @ --network none --mount type=bind,src=./src,dst=/src IMAGE lines --every 50", &quick),
@@ -649,10 +652,15 @@ fn a_saved_file_restarts_what_is_detached() {
         going.wait("line 3");
         save(line);
         assert!(going.wait_error("changed, restarting").contains("src/text"), "{line}");
-        // The counting begins again, in the same container.
+        // The counting begins again: in the same container, but where the engine may remove what it restarts.
         going.wait("| line 1");
         going.wait_error("restarted in");
-        assert_eq!(bench.containers(), [id], "{line}");
+        let now = bench.containers();
+        if line.contains("--rm") && !restarts_what_it_removes {
+            assert!(now.len() == 1 && now != [id], "{line}: {now:?}");
+        } else {
+            assert_eq!(now, [id], "{line}");
+        }
         going.signal("TERM");
         assert_eq!(going.end(), Some(143), "{line}");
         assert_eq!(bench.containers(), Vec::<String>::new(), "{line}");

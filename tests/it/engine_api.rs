@@ -10,7 +10,10 @@ use std::{
     sync::LazyLock,
 };
 
-use mcpmon::engine::connect::{Address, resolve};
+use mcpmon::engine::{
+    EngineInfo,
+    connect::{Address, resolve},
+};
 use serde_json::{Value, json};
 
 use crate::support::environment;
@@ -105,6 +108,15 @@ pub(crate) fn remove(kind: Kind, id: &str) {
         Kind::Network | Kind::Volume => "",
     };
     ask("DELETE", &format!("{}/{}{how}", kind.path(), encoded(id)));
+}
+
+/// Whether the engine knows this version of the API.
+pub(crate) fn speaks(major: u16, minor: u16) -> bool {
+    let (status, answer) = ask("GET", "/version");
+    assert_eq!(status, 200, "{answer}");
+    let text = |field: &str| answer[field].as_str().unwrap_or_default().to_owned();
+    let (version, api_version) = (text("Version"), text("ApiVersion"));
+    EngineInfo { address: String::new(), version, api_version }.speaks(major, minor)
 }
 
 /// One request: its status and the answer; null where it is no JSON.

@@ -8,6 +8,7 @@ use tokio::{task::JoinSet, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    anew::is_made_anew,
     child::{catch, exit_code, name, signalled, to_end},
     container::Session,
     ending::{end, leave},
@@ -119,7 +120,7 @@ struct Follow {
     exit_code: Option<i64>,
     /// What the engine told of it since it started.
     life: Life,
-    /// A signal that came while the line was run again.
+    /// A signal that came while the line was run again: that is given up.
     asked: Option<Signal>,
 }
 
@@ -258,15 +259,14 @@ impl Follow {
             action: ActionKind::Restart,
         });
         let began = Instant::now();
-        if std::mem::take(&mut self.down) {
-            match self.run_again(caught).await {
-                Ok(true) => return self.restarted(&reload, began, Ok(())),
-                Ok(false) => {}
-                Err(error) => {
-                    self.down = true;
-                    return self.restarted(&reload, began, Err(error));
-                }
+        let down = std::mem::take(&mut self.down);
+        if is_made_anew(self.session.line.remove, down, &self.engine.info()) {
+            let result = self.run_again(caught).await;
+            self.down = result.is_err() && !self.looks_alive().await;
+            if self.asked.is_none() {
+                self.restarted(&reload, began, result);
             }
+            return;
         }
         let (engine, id, grace) = (self.engine.clone(), self.container.id.clone(), self.session.grace);
         self.restarts.spawn(async move {
@@ -275,21 +275,20 @@ impl Follow {
         });
     }
 
-    /// Where `--rm` takes the ended container away, the line makes another one. False: it is there, and can be started
-    /// again.
-    async fn run_again(&mut self, caught: &mut Caught) -> Result<bool> {
-        if !self.session.line.remove {
-            return Ok(false);
-        }
+    /// The line makes another container in the place of the one there is, or was.
+    async fn run_again(&mut self, caught: &mut Caught) -> Result<()> {
         // Waits for the end of a removal that has begun.
-        self.engine.remove(&self.container.id).await?;
+        self.asked = end(&self.session, &self.engine, &self.container, caught).await?;
+        if self.asked.is_some() {
+            return Ok(());
+        }
         self.session.forget_cidfile();
         let (status, asked) = to_end(&self.session, caught, true).await?;
         self.asked = asked;
         match self.session.containers(&self.engine).await?.pop() {
             Some(container) if status.success() => {
                 (self.container, self.exit_code, self.life) = (container, None, Life::default());
-                Ok(true)
+                Ok(())
             }
             // Docker has said why.
             _ => Err(Error::failed("the line could not be run again")),
