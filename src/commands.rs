@@ -1,5 +1,6 @@
 //! One file per command; wiring only.
 
+pub mod beside;
 pub mod cleanup;
 pub mod command;
 pub mod config;

@@ -2,30 +2,22 @@
 //! in a session of its own; it speaks the documented JSON events, one a line: to whoever started it
 //! until that one has read enough, and all the time into its log file.
 
-use std::{
-    collections::BTreeSet,
-    future::pending,
-    io::Write,
-    path::PathBuf,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, io::Write, path::PathBuf, process::Stdio, time::Duration};
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    beside,
     context::Context,
-    keeper::{self, Words},
-    said::Said,
+    keeper,
     up::{Keeper, Session, finish, supervise},
 };
 use crate::{
     cli::UpArgs,
-    engine::{Engine, docker::Docker},
+    engine::docker::Docker,
     error::{Error, Kind, Result},
-    model::{Settings, labels::PROJECT},
-    orphan::Processes,
+    model::Settings,
     output::{
         Event, Reporter,
         lines::json,
@@ -33,20 +25,12 @@ use crate::{
         reporter::Reports,
         show::{Options, show},
     },
-    plan::{Plan, Situation, Step, meant, plan, scope, short},
-    reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
-    session::{
-        self, inherited,
-        process::{Process, ThisHost},
-        signals::Signals,
-        turn::Turn,
-    },
+    plan::meant,
+    session::{self, inherited, process::Process, signals::Signals, turn::Turn},
 };
 
 /// Tells the supervisor what it is. Not a flag: nobody is meant to type it.
 pub const SUPERVISOR: &str = "MCPMON_SUPERVISOR";
-/// How long a supervisor that runs already may take to follow an edit.
-const FOLLOWS: Duration = Duration::from_secs(30);
 
 /// Starts the supervisor and shows what it does until everything has been started (`--wait`: is
 /// ready); where one runs already, waits until it has what the file asks for. Gives the exit code; none: the one that ran
@@ -65,7 +49,7 @@ pub async fn start(
         drop(turn);
         let words = keeper::words_of(pid);
         keeper::does(pid, words.as_ref(), (&context.global, args), &settings.project)?;
-        return follow(context, args, settings, engine, (pid, words)).await;
+        return beside::wait(context, args, settings, engine, (pid, words)).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
     let log = log_file(context, &settings.project.name)?;
@@ -136,140 +120,6 @@ pub async fn start(
     drop(reporter);
     finish(shown).await?;
     Ok(Some(code))
-}
-
-/// A supervisor runs already: it follows the file by itself. Waits until nothing is left to do; none: it has ended.
-async fn follow(
-    context: &Context,
-    args: &UpArgs,
-    settings: &Settings,
-    engine: &Docker,
-    (pid, words): (u32, Option<Words>),
-) -> Result<Option<u8>> {
-    let names = scope(&settings.project, &args.targets).unwrap_or_default();
-    let deadline = Instant::now() + FOLLOWS;
-    let no_hold = |error| Error::failed(format!("the supervisor, pid {pid}, can't be waited for")).caused_by(error);
-    let process = match session::process::start_time(pid) {
-        Some(started) => Process::open(pid, started).map_err(no_hold)?,
-        None => None,
-    };
-    if process.is_none() && ThisHost.start_time(pid).is_none() {
-        return Ok(None);
-    }
-    let ended = async {
-        match &process {
-            Some(process) if process.ended(FOLLOWS).await => {}
-            _ => pending().await,
-        }
-    };
-    tokio::pin!(ended);
-    // One in the foreground has no log.
-    let has_log = words.is_some_and(|words| words.up.detach || words.up.wait);
-    let log = context.state_folder().join(format!("{}.log", settings.project.name));
-    // Without it there is no reason to show, and everything else all the same.
-    let mut said = if has_log { Said::open(&log).await.ok() } else { None };
-    let (reporter, reports) = Reporter::channel();
-    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
-    let mut events = engine.events((PROJECT, Some(&settings.project.name)), None);
-    let plan = loop {
-        let mut observed = observe(engine, &settings.project, false).await?;
-        let known = session::known();
-        leave_out_stdio(&mut observed, &settings.project, &known);
-        leave_out_spares(&mut observed, &known);
-        let owners = owners(&observed, &settings.project, None, &known);
-        let situation = Situation { owners, scope: names.clone(), ..Situation::default() };
-        let plan = plan(&settings.project, &observed, &situation);
-        if is_reached(&plan, args.wait) {
-            break plan;
-        }
-        let open = || plan.changes.iter().filter(|change| !is_same(&change.step, args.wait));
-        let failing = said.as_mut().map(|said| said.failing(&settings.inputs).clone()).unwrap_or_default();
-        let failed: Vec<&Event> = open().filter_map(|change| failing.get(change.subject.name())).collect();
-        // What is held is so until something is edited.
-        let is_held = plan.changes.iter().any(|change| matches!(change.step, Step::Hold { retry_ms: None }));
-        let is_over = is_held || !failed.is_empty();
-        let is_late = !is_over
-            && tokio::select! {
-                () = &mut ended => {
-                    drop(reporter);
-                    finish(shown).await?;
-                    return Ok(None);
-                }
-                // Something happens on the engine, or it may have said something.
-                _ = futures_util::StreamExt::next(&mut events) => false,
-                () = more(said.as_mut()) => false,
-                () = tokio::time::sleep_until(deadline.into()) => true,
-            };
-        if is_over || is_late {
-            for event in failed {
-                reporter.report(event.clone());
-            }
-            drop(reporter);
-            finish(shown).await?;
-            let open: Vec<String> = open()
-                .map(|change| match &change.cause {
-                    cause if cause.is_empty() => change.subject.name().to_owned(),
-                    cause => format!("{} ({cause})", change.subject.name()),
-                })
-                .collect();
-            let time = if is_over { String::new() } else { format!(" after {FOLLOWS:?}") };
-            let hint = if is_given(context, args) {
-                "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given \
-                 now: for those `mcpmon down`, then `mcpmon up -d`"
-            } else {
-                "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there"
-            };
-            return Err(Error::failed(format!(
-                "the supervisor, pid {pid}, does not have this as asked{time}: {}",
-                open.join(", ")
-            ))
-            .hint(hint));
-        }
-    };
-    // What runs may be as asked, and a rebuild of it have failed all the same.
-    let failing = said.as_mut().map(|said| said.failing(&settings.inputs).clone()).unwrap_or_default();
-    for (_, event) in failing.into_iter().filter(|(name, _)| names.as_ref().is_none_or(|names| names.contains(name))) {
-        reporter.report(event);
-    }
-    let mut ready = 0;
-    for change in &plan.changes {
-        if let Step::Same { container: Some(container), .. } = &change.step {
-            ready += 1;
-            reporter.report(Event::Unchanged {
-                target: change.subject.name().to_owned(),
-                container: short(container).to_owned(),
-            });
-        }
-    }
-    reporter.report(Event::Settled { ready, held: 0, duration_ms: 0 });
-    drop(reporter);
-    finish(shown).await?;
-    Ok(Some(0))
-}
-
-/// Waits until a supervisor has said more.
-async fn more(said: Option<&mut Said>) {
-    match said {
-        Some(said) => said.more().await,
-        None => pending().await,
-    }
-}
-
-/// Whether there are flags or variables that a supervisor may have been started without.
-fn is_given(context: &Context, args: &UpArgs) -> bool {
-    let (global, watch) = (&context.global, &args.watch);
-    let flags = [&global.profile, &global.set, &watch.watch, &watch.ignore, &watch.extensions];
-    flags.iter().any(|flag| !flag.is_empty())
-        || watch.delay.is_some()
-        || context.environment.iter().any(|(key, value)| key.starts_with("MCPMON_") && !value.is_empty())
-}
-
-fn is_same(step: &Step, wait: bool) -> bool {
-    matches!(step, Step::Same { ready, .. } if *ready || !wait)
-}
-
-fn is_reached(plan: &Plan, wait: bool) -> bool {
-    plan.changes.iter().all(|change| is_same(&change.step, wait))
 }
 
 /// What the supervisor itself does: `up`, without a terminal. Gives the exit code.

@@ -1,0 +1,234 @@
+//! `mcpmon up -d` where a supervisor runs already: it follows the file by itself, so all there is to do is to wait until
+//! it has what the file asks for, and to say so, or why it has not.
+
+use std::{
+    collections::BTreeSet,
+    future::pending,
+    path::PathBuf,
+    pin::pin,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+
+use super::{context::Context, keeper::Words, said::Said, up::finish};
+use crate::{
+    cli::UpArgs,
+    engine::{Engine, docker::Docker},
+    error::{Error, Result},
+    model::{Project, Settings, labels::PROJECT},
+    orphan::Processes,
+    output::{
+        Event, Reporter,
+        show::{Options, show},
+    },
+    plan::{Change, Plan, Situation, Step, plan, scope, short},
+    reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
+    session::{
+        self,
+        process::{Process, ThisHost},
+    },
+};
+
+/// How long a supervisor that runs already may take to follow an edit.
+const FOLLOWS: Duration = Duration::from_secs(30);
+
+/// Waits until the supervisor `pid` has nothing left to do, and shows how it stands. Gives the exit code; none: it has ended.
+///
+/// # Errors
+/// It does not come to have what is asked for.
+pub async fn wait(
+    context: &Context,
+    args: &UpArgs,
+    settings: &Settings,
+    engine: &Docker,
+    (pid, words): (u32, Option<Words>),
+) -> Result<Option<u8>> {
+    let process = opened(pid)?;
+    if process.is_none() && ThisHost.start_time(pid).is_none() {
+        return Ok(None);
+    }
+    let mut beside = Beside {
+        project: &settings.project,
+        names: scope(&settings.project, &args.targets).unwrap_or_default(),
+        until_ready: args.wait,
+        engine,
+        inputs: &settings.inputs,
+        said: log(context, &settings.project, words.as_ref()).await,
+    };
+    let (reporter, reports) = Reporter::channel();
+    let shown = tokio::spawn(show(reports, Options::detect(context.json())));
+    let came = beside.until_clear(process.as_ref()).await?;
+    let code = match came {
+        Came::Ended => Ok(None),
+        Came::Reached(plan) => {
+            beside.tell_failing(&reporter);
+            tell_ready(&plan, &reporter);
+            Ok(Some(0))
+        }
+        Came::Open { plan, in_time } => {
+            let open = beside.open(&plan);
+            beside.words_of(&open).into_iter().for_each(|event| reporter.report(event));
+            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args)))
+        }
+    };
+    drop(reporter);
+    finish(shown).await?;
+    code
+}
+
+/// A hold on the supervisor. None: it has ended, or this system gives none.
+fn opened(pid: u32) -> Result<Option<Process>> {
+    let no_hold = |error| Error::failed(format!("the supervisor, pid {pid}, can't be waited for")).caused_by(error);
+    let Some(started) = session::process::start_time(pid) else { return Ok(None) };
+    Process::open(pid, started).map_err(no_hold)
+}
+
+/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then there is no reason to
+/// show, and everything else all the same.
+async fn log(context: &Context, project: &Project, words: Option<&Words>) -> Option<Said> {
+    words.filter(|words| words.up.detach || words.up.wait)?;
+    Said::open(&context.state_folder().join(format!("{}.log", project.name))).await.ok()
+}
+
+/// What is waited for.
+struct Beside<'a> {
+    project: &'a Project,
+    /// The targets that are meant; none: all.
+    names: Option<BTreeSet<String>>,
+    /// Running is not enough.
+    until_ready: bool,
+    engine: &'a Docker,
+    /// The files that the settings are read from.
+    inputs: &'a [PathBuf],
+    said: Option<Said>,
+}
+
+/// How the waiting ended.
+enum Came {
+    /// Everything is as asked.
+    Reached(Plan),
+    /// The supervisor has ended.
+    Ended,
+    /// Something is not as asked, and the supervisor has given it up (in time), or the time is over.
+    Open { plan: Plan, in_time: bool },
+}
+
+impl Beside<'_> {
+    /// Looks at the engine until everything is as asked, or will not be.
+    async fn until_clear(&mut self, process: Option<&Process>) -> Result<Came> {
+        let deadline = Instant::now() + FOLLOWS;
+        let mut ended = pin!(async {
+            match process {
+                Some(process) if process.ended(FOLLOWS).await => {}
+                _ => pending().await,
+            }
+        });
+        let mut events = self.engine.events((PROJECT, Some(&self.project.name)), None);
+        loop {
+            let plan = self.plan().await?;
+            let open = self.open(&plan);
+            if open.is_empty() {
+                return Ok(Came::Reached(plan));
+            }
+            // What is held is so until something is edited.
+            let is_held = open.iter().any(|change| matches!(change.step, Step::Hold { retry_ms: None }));
+            if is_held || !self.words_of(&open).is_empty() {
+                return Ok(Came::Open { plan, in_time: true });
+            }
+            tokio::select! {
+                () = &mut ended => return Ok(Came::Ended),
+                // Something happens on the engine, or it may have said something.
+                _ = events.next() => {}
+                () = more(self.said.as_mut()) => {}
+                () = tokio::time::sleep_until(deadline.into()) => return Ok(Came::Open { plan, in_time: false }),
+            }
+        }
+    }
+
+    /// What the supervisor has to do.
+    async fn plan(&self) -> Result<Plan> {
+        let mut observed = observe(self.engine, self.project, false).await?;
+        let known = session::known();
+        leave_out_stdio(&mut observed, self.project, &known);
+        leave_out_spares(&mut observed, &known);
+        let owners = owners(&observed, self.project, None, &known);
+        let situation = Situation { owners, scope: self.names.clone(), ..Situation::default() };
+        Ok(plan(self.project, &observed, &situation))
+    }
+
+    /// What of it is not as asked.
+    fn open<'plan>(&self, plan: &'plan Plan) -> Vec<&'plan Change> {
+        let is_same = |step: &Step| matches!(step, Step::Same { ready, .. } if *ready || !self.until_ready);
+        plan.changes.iter().filter(|change| !is_same(&change.step)).collect()
+    }
+
+    /// The supervisor's words on what failed of these.
+    fn words_of(&mut self, open: &[&Change]) -> Vec<Event> {
+        let Some(said) = &mut self.said else { return Vec::new() };
+        let failing = said.failing(self.inputs);
+        open.iter().filter_map(|change| failing.get(change.subject.name()).cloned()).collect()
+    }
+
+    /// What runs may be as asked, and a rebuild of it have failed all the same.
+    fn tell_failing(&mut self, reporter: &Reporter) {
+        let Some(said) = &mut self.said else { return };
+        let is_meant = |name: &String| self.names.as_ref().is_none_or(|names| names.contains(name));
+        for (_, event) in said.failing(self.inputs).iter().filter(|(name, _)| is_meant(name)) {
+            reporter.report(event.clone());
+        }
+    }
+}
+
+/// Waits until a supervisor has said more.
+async fn more(said: Option<&mut Said>) {
+    match said {
+        Some(said) => said.more().await,
+        None => pending().await,
+    }
+}
+
+/// Tells what runs.
+fn tell_ready(plan: &Plan, reporter: &Reporter) {
+    let mut ready = 0;
+    for change in &plan.changes {
+        if let Step::Same { container: Some(container), .. } = &change.step {
+            ready += 1;
+            reporter.report(Event::Unchanged {
+                target: change.subject.name().to_owned(),
+                container: short(container).to_owned(),
+            });
+        }
+    }
+    reporter.report(Event::Settled { ready, held: 0, duration_ms: 0 });
+}
+
+fn not_as_asked(pid: u32, open: &[&Change], in_time: bool) -> Error {
+    let open: Vec<String> = open
+        .iter()
+        .map(|change| match &change.cause {
+            cause if cause.is_empty() => change.subject.name().to_owned(),
+            cause => format!("{} ({cause})", change.subject.name()),
+        })
+        .collect();
+    let time = if in_time { String::new() } else { format!(" after {FOLLOWS:?}") };
+    Error::failed(format!("the supervisor, pid {pid}, does not have this as asked{time}: {}", open.join(", ")))
+}
+
+fn hint(context: &Context, args: &UpArgs) -> &'static str {
+    if is_given(context, args) {
+        "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given now: for \
+         those `mcpmon down`, then `mcpmon up -d`"
+    } else {
+        "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there"
+    }
+}
+
+/// Whether there are flags or variables that a supervisor may have been started without.
+fn is_given(context: &Context, args: &UpArgs) -> bool {
+    let (global, watch) = (&context.global, &args.watch);
+    let flags = [&global.profile, &global.set, &watch.watch, &watch.ignore, &watch.extensions];
+    flags.iter().any(|flag| !flag.is_empty())
+        || watch.delay.is_some()
+        || context.environment.iter().any(|(key, value)| key.starts_with("MCPMON_") && !value.is_empty())
+}
