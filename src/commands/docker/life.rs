@@ -10,14 +10,16 @@
 //! | `docker rm -f` | `kill` (SIGKILL), `die`, `destroy` |
 //!
 //! Nothing in a stop's events, nor what the engine says of the container meanwhile, differs from a restart's before the
-//! `start`: that one is waited for.
+//! `start`: that one is waited for. Not long behind `stop`: an engine that goes on has by then only its notes to write
+//! (measured: 25 ms at most, also on a busy machine) before it holds the container, and whoever asks for it then waits until it
+//! is started.
 
 use std::time::{Duration, Instant};
 
 /// What the engine has to go on with what it was asked for, from each of its steps on.
 const NEXT_STEP: Duration = Duration::from_secs(5);
-/// The same after a bare SIGKILL, which is hardly ever a stop's.
-const NEXT_STEP_OF_KILL: Duration = Duration::from_secs(1);
+/// The same where hardly anything can come: after a bare SIGKILL, which is hardly ever a stop's, and after `stop`.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 /// The number of SIGKILL, as events tell it.
 const KILL: &str = "9";
@@ -51,12 +53,12 @@ impl Life {
             "die" => {
                 let more = match self.signal.as_deref() {
                     None => Duration::ZERO,
-                    Some(KILL) => NEXT_STEP_OF_KILL,
+                    Some(KILL) => LAST_STEP,
                     Some(_) => NEXT_STEP,
                 };
                 self.ended = Some(now + more);
             }
-            "stop" => (self.asked, self.ended) = (true, Some(now + NEXT_STEP)),
+            "stop" => (self.asked, self.ended) = (true, Some(now + LAST_STEP)),
             "destroy" => self.removed = true,
             _ => {}
         }
@@ -93,9 +95,9 @@ mod tests {
             ("kill:15", Some(5), true),
             ("kill:15 die", Some(5), true),
             ("kill:15 kill:9 die", Some(5), true),
-            ("kill:15 die stop", Some(5), true),
+            ("kill:15 die stop", Some(1), true),
             ("kill:9 die", Some(1), true),
-            ("kill:9 die stop", Some(5), true),
+            ("kill:9 die stop", Some(1), true),
             ("kill:9 die destroy", None, true),
             ("kill:15 die stop destroy", None, true),
             ("die destroy", None, false),
@@ -103,7 +105,7 @@ mod tests {
             ("kill:15 die stop start restart die", None, false),
             // A SIGHUP that it took for what it is to many programs: it can't be told from a stop's signal.
             ("kill:1 die", Some(5), false),
-            ("kill:1 die stop", Some(5), true),
+            ("kill:1 die stop", Some(1), true),
             ("kill:1 kill:9 die", Some(5), true),
             ("start health_status exec_die die", None, false),
         ] {
