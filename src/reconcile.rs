@@ -7,6 +7,7 @@
 //! | [`act`] | one change carried out; [`swap`]: one container in another one's place |
 //! | [`compose`] | services of compose projects, made by `docker compose` |
 //! | [`needs`] | what a container needs and mcpmon does not make |
+//! | `ports` | host ports that somebody else holds |
 //! | [`remarks`] | what is worth saying before anything is made |
 //! | [`ready`] | when a started container can be relied on |
 //! | [`attempts`] | failures in a row, and when to try again (pure) |
@@ -19,6 +20,7 @@ pub mod attempts;
 pub mod compose;
 pub mod needs;
 pub mod observe;
+mod ports;
 pub mod ready;
 pub mod remarks;
 pub mod stamp;

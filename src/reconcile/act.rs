@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     compose::Composing,
     needs::Sources,
+    ports::Refused,
     ready::{self, Evidence},
     stamp,
     sync::Syncs,
@@ -59,6 +60,7 @@ pub struct Executor<E, I> {
     /// The compose command, where there are compose targets.
     pub(super) compose: Option<Composing>,
     pub(super) sources: Sources,
+    pub(super) refused: Refused,
     slots: Semaphore,
     image_slots: Semaphore,
 }
@@ -169,6 +171,7 @@ impl<E: Engine, I: Images> Executor<E, I> {
             never: Vec::new(),
             compose: None,
             sources: Sources::default(),
+            refused: Refused::default(),
             slots: Semaphore::new(AT_ONCE),
             image_slots: Semaphore::new(IMAGES_AT_ONCE),
         }

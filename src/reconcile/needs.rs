@@ -115,7 +115,8 @@ fn made_if_missing(run: &RunTarget) -> impl Iterator<Item = &Path> {
     })
 }
 
-fn is_here(engine: &EngineInfo) -> bool {
+/// Whether the engine is on this host.
+pub(super) fn is_here(engine: &EngineInfo) -> bool {
     engine.address.starts_with("unix://")
 }
 

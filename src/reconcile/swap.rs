@@ -3,6 +3,7 @@
 //! The new container is made under a passing name, ahead of everything else. Start-first: it starts
 //! beside the old one and must be ready before that one is stopped. Stop-first: the old one stops,
 //! the new one starts; if it does not become ready, it is removed and the old one is started again.
+//! A port that the engine has refused it, and that is held still, is no reason to stop the old one again (`ports`).
 //! Where the same was made before (a file was saved, the image and the configuration are as they were) it is made
 //! while the old one stops: that takes the engine as long as a tenth of the whole swap.
 //! And where the old one has no time to end by itself (`stop_grace_period` zero), it is first taken off its networks,
@@ -60,6 +61,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
         // Only where it is the same again: the way back puts the old one on the networks that the new one has.
         let at_once = order == UpdateOrder::StopFirst && again && grace.is_zero() && !run.spec.networks.is_empty();
 
+        if order == UpdateOrder::StopFirst {
+            self.may_have_its_ports(&target.name, run, old).await?;
+        }
         let create = async {
             let new = self.create(project, target, run, &passing).await?;
             match self.fill(project, target, &new).await {
@@ -86,7 +90,9 @@ impl<E: Engine, I: Images> Executor<E, I> {
                 // The signal is the first thing of the one call, the new one's program the last of the other.
                 tokio::try_join!(self.engine.kill(old), self.engine.start(&new))?;
             } else {
-                self.engine.start(&new).await?;
+                let started = self.engine.start(&new).await;
+                self.refused.note(&target.name, &started);
+                started?;
             }
             self.ready(&new, evidence, target.update.monitor).await
         };

@@ -160,6 +160,23 @@ fn what_cannot_start_says_why_and_stops_nobody_else() {
     // The port becomes free: it starts by itself.
     drop(listener);
     up.wait("ready", "port");
+    // It is moved to a port that somebody holds: once that is known it is not stopped again for each try.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let moved = listener.local_addr().expect("an address").port();
+    let ports = format!("ports = [\"127.0.0.1:{moved}:3000\"]\nnetworks = [\"default\"]");
+    project.config(&target("port", "[\"idle\"]", &ports));
+    let refused = up.wait("action_failed", "port").text("error").replace(&moved.to_string(), "PORT");
+    assert_eq!(refused, "host port 127.0.0.1:PORT is taken");
+    let before = project.inspect("port");
+    // The third try begins: the second has ended.
+    for _ in 0..3 {
+        up.wait("action_started", "port");
+    }
+    assert_eq!(project.inspect("port")["State"], before["State"], "it goes on");
+    drop(listener);
+    up.wait("action_done", "port");
+    let bindings = &project.inspect("port")["HostConfig"]["PortBindings"];
+    assert_eq!(bindings["3000/tcp"][0]["HostPort"], moved.to_string());
     up.interrupt();
     project.assert_nothing_left();
 }
