@@ -328,6 +328,10 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     let said = ran.out.clone() + &ran.err;
     assert!(said.contains("no database") && said.contains("api (the file asks for something else)"), "{ran:?}");
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    // Whoever looks later sees that what runs is not what the file says.
+    let reload_failed = || project.run(&["ps", "--format", "json"]).json()[0]["reload_failed"].clone();
+    assert!(reload_failed().as_str().is_some_and(|why| why.starts_with("it ended")), "{}", reload_failed());
+    assert!(project.run(&["ps"]).out.contains("running, reload failed"));
     // It sees no edit any more.
     crate::project::kill(keeper, "STOP");
     project.config(&target("api", "[\"lines\"]", ""));
@@ -342,6 +346,7 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     assert!(waits.wait().expect("it ended").success());
     assert_eq!(keepers(&project).len(), 1);
     assert_eq!(project.inspect("api")["Config"]["Cmd"][0], "lines");
+    assert_eq!(reload_failed(), Value::Null);
     assert_eq!(project.run(&["down"]).code, 0);
     project.assert_nothing_left();
 }
