@@ -65,6 +65,10 @@ pub async fn start(
         drop(turn);
         let words = keeper::words_of(pid);
         keeper::does(pid, words.as_ref(), (&context.global, args), &settings.project)?;
+        if words.as_ref().is_some_and(Words::in_foreground) {
+            // Said before anything is waited for.
+            context.warn(keeper::in_foreground(pid, &settings.project.name, &session::known().leases));
+        }
         return follow(context, args, settings, engine, (pid, words)).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);
@@ -164,7 +168,7 @@ async fn follow(
     };
     tokio::pin!(ended);
     // One in the foreground has no log.
-    let has_log = words.is_some_and(|words| words.up.detach || words.up.wait);
+    let has_log = words.is_some_and(|words| !words.in_foreground());
     let log = context.state_folder().join(format!("{}.log", settings.project.name));
     // Without it there is no reason to show, and everything else all the same.
     let mut said = if has_log { Said::open(&log).await.ok() } else { None };
