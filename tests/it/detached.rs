@@ -296,7 +296,9 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
     let api = project.id("api");
-    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"]] {
+    let started = || project.inspect("api")["State"]["StartedAt"].clone();
+    let since = started();
+    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"], &["restart", "api"]] {
         refuses(words);
     }
     // Kept on purpose, it is nobody else's either.
@@ -304,6 +306,9 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
     ended(keeper);
     refuses(&["down", "-v"]);
     refuses(&["up", "-d", "--wait"]);
+    refuses(&["restart", "api"]);
+    assert_eq!(started(), since);
+    assert_eq!(other(&["restart", "db"]).code, 0, "it is its own");
     assert!(other(&["ps"]).out.contains("db"), "what is its own runs");
     let down = other(&["down", "-v"]);
     assert_eq!(down.code, 0, "{down:?}");
