@@ -146,6 +146,8 @@ fn without_prune_what_leaves_the_file_is_held() {
         "it left the file, and reconcile.prune is off: `mcpmon up --remove-orphans` removes it"
     );
     assert_eq!(project.inspect("db")["State"]["Status"], "running");
+    let plan = project.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 2, "what runs is not what the file asks for: {plan:?}");
     up.interrupt();
     project.assert_nothing_left();
 }
