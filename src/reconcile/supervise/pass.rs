@@ -64,8 +64,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             .map(|container| container.id.clone())
             .collect();
         self.keep_rejections(&observed);
-        let rejected = self.rejected().map(|(name, reason)| (name.clone(), cell(reason, LONGEST_REASON))).collect();
-        self.executor.guard.reload_failed(rejected);
+        self.tell_rejections();
         let spare = |id: &String| {
             self.discarded.contains(id)
                 || self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
@@ -135,6 +134,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             on_drift: self.settings.reconcile.on_drift,
             prune: self.settings.reconcile.prune || self.options.remove_orphans,
         }
+    }
+
+    /// Lets others know which replacements failed.
+    pub(super) fn tell_rejections(&self) {
+        let rejected = self.rejected().map(|(name, reason)| (name.clone(), cell(reason, LONGEST_REASON))).collect();
+        self.executor.guard.reload_failed(rejected);
     }
 
     /// Targets whose replacement failed, and why.
