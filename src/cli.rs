@@ -162,7 +162,7 @@ pub struct PlanArgs {
     /// Only these targets and what they depend on
     #[arg(value_name = "TARGET")]
     pub targets: Vec<String>,
-    /// Exit with 0 when nothing would change, 2 when something would, another code on an error
+    /// Exit with 0 when what runs is what the file asks for, 2 when something would change or is held, another code on an error
     #[arg(long)]
     pub detailed_exitcode: bool,
 }

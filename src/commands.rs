@@ -147,8 +147,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<u8> {
             let settings = context.settings_by_name_at_worst().await?;
             let engine = context.connect(settings.session.docker_timeout).await?;
             let known = session::known();
-            let judge = |container: &_| known.judge(container);
-            ps::run(&engine, &settings, judge, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
+            ps::run(&engine, &settings, &known, context.format(), Paint::stdout(), &mut stdout()).await.map(done)
         }
         Command::Logs(args) => {
             let settings = context.settings_by_name_at_worst().await?;

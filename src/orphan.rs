@@ -174,6 +174,15 @@ impl Known {
         lease.map(|lease| lease.session).or_else(|| container.labels.session())
     }
 
+    /// Why what was to take a container's place could not: the living session that has it goes on with what runs.
+    pub fn reload_failed(&self, container: &ObservedContainer) -> Option<&str> {
+        let labels = &container.labels;
+        let lease = self.lease(Some(&container.id), labels)?;
+        // Anybody can write another project's session into a label.
+        let is_of_project = lease.project.as_deref() == labels.project();
+        lease.reload_failed.get(labels.target()?).filter(|_| is_of_project).map(String::as_str)
+    }
+
     /// The configuration file that a thing of a project is of, where that is another one than `own` and is still there: two
     /// files have one name. Where its folder was moved, it is gone from its old place, and the thing is the moved one's.
     pub fn other_file<'a>(&'a self, id: Option<&str>, labels: &'a Labels, own: &Path) -> Option<&'a str> {

@@ -87,7 +87,7 @@ fn opened(pid: u32) -> Result<Option<Process>> {
 /// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then there is no reason to
 /// show, and everything else all the same.
 async fn log(context: &Context, project: &Project, words: Option<&Words>) -> Option<Said> {
-    words.filter(|words| words.up.detach || words.up.wait)?;
+    words.filter(|words| !words.in_foreground())?;
     Said::open(&context.state_folder().join(format!("{}.log", project.name))).await.ok()
 }
 

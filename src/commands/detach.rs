@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     beside,
     context::Context,
-    keeper,
+    keeper::{self, Words},
     up::{Keeper, Session, finish, supervise},
 };
 use crate::{
@@ -49,6 +49,10 @@ pub async fn start(
         drop(turn);
         let words = keeper::words_of(pid);
         keeper::does(pid, words.as_ref(), (&context.global, args), &settings.project)?;
+        if words.as_ref().is_some_and(Words::in_foreground) {
+            // Said before anything is waited for.
+            context.warn(keeper::in_foreground(pid, &settings.project.name, &session::known().leases));
+        }
         return beside::wait(context, args, settings, engine, (pid, words)).await;
     }
     let failed = |error| Error::failed("the supervisor can't be started").caused_by(error);

@@ -68,7 +68,7 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
         .filter_map(|container| known.other_file(Some(&container.id), &container.labels, own))
         .chain(other_keepers.iter().filter_map(|lease| lease.config_file.as_deref()));
     for elsewhere in [
-        files.min().map(|file| of_another_file(project, file, other_keepers.first())),
+        files.min().map(|file| of_another_file(project, file, other_keepers.first().copied())),
         former.and_then(|lease| under_another_name(project, lease)),
     ]
     .into_iter()
@@ -147,7 +147,7 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
 }
 
 /// What is there of the project's name and is another file's.
-fn of_another_file(project: &str, file: &str, keeper: Option<&&Lease>) -> Error {
+pub(super) fn of_another_file(project: &str, file: &str, keeper: Option<&Lease>) -> Error {
     let pid = keeper.map_or_else(String::new, |lease| format!(" (mcpmon, pid {}, keeps it)", lease.pid));
     Error::failed(format!("what is there of project {project} was made from another file, {file}{pid}"))
         .hint(two_files(file))

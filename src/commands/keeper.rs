@@ -1,13 +1,17 @@
 //! What the mcpmon that keeps a project already was asked for, by its command line: whether it does what is asked now.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command, GlobalArgs, UpArgs},
     error::{Error, Result},
-    model::Project,
+    model::{Lease, Project},
     plan::{meant, scope},
 };
 
@@ -21,6 +25,25 @@ pub struct Words {
     pub global: GlobalArgs,
     /// Its own.
     pub up: UpArgs,
+}
+
+impl Words {
+    /// It stays in its terminal.
+    pub fn in_foreground(&self) -> bool {
+        !self.up.detach && !self.up.wait
+    }
+}
+
+/// What whoever asks for a supervisor in the background is told of one in the foreground.
+pub fn in_foreground(pid: u32, project: &str, leases: &[Lease]) -> String {
+    let since = leases.iter().find(|lease| lease.pid == pid).map(|lease| {
+        let time = UNIX_EPOCH + Duration::from_millis(lease.started);
+        format!(" since {}", humantime::format_rfc3339_seconds(time))
+    });
+    format!(
+        "mcpmon, pid {pid}, keeps project {project} in the foreground{}: no other is started, and it ends with its terminal",
+        since.unwrap_or_default()
+    )
 }
 
 /// The words of `mcpmon up` as the process `pid` was started; none where that can't be read.
@@ -89,7 +112,10 @@ pub fn does(pid: u32, keeper: Option<&Words>, asked: (&GlobalArgs, &UpArgs), pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::testing::{project, target};
+    use crate::model::{
+        Owner,
+        testing::{project, target},
+    };
 
     fn up(words: &str) -> Words {
         let cli = Cli::try_parse_from(format!("mcpmon up -d {words}").split_whitespace()).expect("it parses");
@@ -97,6 +123,20 @@ mod tests {
             Some(Command::Up(up)) => Words { global: cli.global, up },
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn one_in_the_foreground_is_said_to_be_there() {
+        for (words, expected) in [("mcpmon up", true), ("mcpmon up -d", false), ("mcpmon up --wait api", false)] {
+            let cli = Cli::try_parse_from(words.split(' ')).expect("it parses");
+            let Some(Command::Up(up)) = cli.command else { panic!("{words}") };
+            assert_eq!(Words { global: cli.global, up }.in_foreground(), expected, "{words}");
+        }
+        let owner = Owner { pid: 7, started: 1_790_000_000_999, ..crate::session::new() };
+        let said = in_foreground(7, "acme", &[Lease::new(&owner, None, None)]);
+        let expected = "mcpmon, pid 7, keeps project acme in the foreground since 2026-09-21T14:13:20Z: no other is started, and it ends with its terminal";
+        assert_eq!(said, expected);
+        assert!(in_foreground(8, "acme", &[]).starts_with("mcpmon, pid 8, keeps project acme in the foreground: "));
     }
 
     #[test]

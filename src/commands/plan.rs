@@ -16,7 +16,7 @@ use crate::{
     session,
 };
 
-/// Exit code of `--detailed-exitcode` when something would change.
+/// Exit code of `--detailed-exitcode` when what runs is not what the file asks for: also where all of that is held.
 const CHANGES: u8 = 2;
 
 /// Shows the plan; gives the exit code.
@@ -44,5 +44,5 @@ pub async fn run(context: &Context, args: &PlanArgs, out: &mut dyn Write) -> Res
     let plan = plan(&settings.project, &observed, &situation);
     let text = if context.json() { diff::json(&plan) } else { diff::text(&plan, Paint::stdout()) };
     ignore_closed(writeln!(out, "{}", text.trim_end()))?;
-    Ok(if args.detailed_exitcode && plan.actions().next().is_some() { CHANGES } else { 0 })
+    Ok(if args.detailed_exitcode && !plan.is_empty() { CHANGES } else { 0 })
 }

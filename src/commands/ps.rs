@@ -8,7 +8,8 @@
 //!   "container": { "id": "3f2a…", "name": "acme-api", "image": "acme/api:1", "created": "2026-11-22T14:11:00Z",
 //!                  "status": "Up 3 seconds (healthy)", "health": "healthy", "exit_code": null,
 //!                  "ports": ["127.0.0.1:3000->3000/tcp"], "role": null },
-//!   "owner": { "state": "alive", "pid": 4711 }
+//!   "owner": { "state": "alive", "pid": 4711 },
+//!   "reload_failed": null
 //! }
 //! ```
 //!
@@ -17,7 +18,8 @@
 //! to go back to), or the engine's own word. `health` is `none`, `starting`, `healthy` or
 //! `unhealthy`. `role` is `stdio` for the server of a client's stdio session, `dependency` for what such a server depends
 //! on, null for what `up` keeps. `owner.state` is `alive`, `dead` (with `reason`) or `remote` (with `reason`). `container` and
-//! `owner` are null where there is no container.
+//! `owner` are null where there is no container. `reload_failed` says why what was to take the container's place could not: what
+//! runs is not what the files say now. The table has it as a word beside the state; null: nothing failed.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -38,7 +40,7 @@ use crate::{
         labels::{MANAGED, PROJECT},
         service::COMPOSE_SERVICE,
     },
-    orphan::Verdict,
+    orphan::{Known, Verdict},
     output::{
         Paint, ignore_closed,
         lines::{cell, harmless},
@@ -49,18 +51,18 @@ use crate::{
 /// The state of a former container that a session keeps beside the running one.
 const KEPT: &str = "kept";
 
-/// Lists the project. `judge` tells who owns a container ([`crate::orphan::Known::judge`]).
+/// Lists the project. `known` tells who owns a container, and what its session could not do.
 pub async fn run(
     engine: &impl Engine,
     settings: &Settings,
-    judge: impl Fn(&ObservedContainer) -> Verdict,
+    known: &Known,
     format: Format,
     paint: Paint,
     out: &mut dyn Write,
 ) -> Result<()> {
     let project = &settings.project;
     let containers = engine.list(&[(MANAGED, Some("true")), (PROJECT, Some(&project.name))]).await?;
-    let rows = rows(project, &containers, judge);
+    let rows = rows(project, &containers, |one| known.judge(one), |one| known.reload_failed(one));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let text = match format {
         Format::Text => table(&rows, now, paint),
@@ -82,6 +84,8 @@ pub struct Row {
     pub container: Option<Container>,
     /// Who owns the container.
     pub owner: Option<Owner>,
+    /// Why what was to take its place could not.
+    pub reload_failed: Option<String>,
 }
 
 /// A container in a [`Row`].
@@ -132,10 +136,12 @@ pub enum Owner {
 }
 
 /// Targets in the order of their names, each with its containers, then containers of targets that left the file.
-pub fn rows(
+/// `reload_failed`: why what was to take a container's place could not ([`Known::reload_failed`]).
+pub fn rows<'a>(
     project: &Project,
     containers: &[ObservedContainer],
     judge: impl Fn(&ObservedContainer) -> Verdict,
+    reload_failed: impl Fn(&ObservedContainer) -> Option<&'a str>,
 ) -> Vec<Row> {
     let mut containers: Vec<_> = containers.iter().collect();
     containers.sort_by(|a, b| (a.created, &a.name).cmp(&(b.created, &b.name)));
@@ -163,6 +169,7 @@ pub fn rows(
                 state: if kept { KEPT } else { state_word(&container.state) }.to_owned(),
                 container: Some(describe(container)),
                 owner: owner(verdict),
+                reload_failed: reload_failed(container).filter(|_| !kept).map(str::to_owned),
             });
         }
         if rows.len() == before {
@@ -171,7 +178,14 @@ pub fn rows(
                 Some(TargetKind::Compose(_)) => "unread",
                 _ => "missing",
             };
-            rows.push(Row { target: name.clone(), in_file: true, state: state.into(), container: None, owner: None });
+            rows.push(Row {
+                target: name.clone(),
+                in_file: true,
+                state: state.into(),
+                container: None,
+                owner: None,
+                reload_failed: None,
+            });
         }
     }
     rows
@@ -274,14 +288,15 @@ fn needs_a_look(row: &Row) -> bool {
         "exited" => row.container.as_ref().is_none_or(|container| container.exit_code != Some(0)),
         _ => true,
     };
-    unhealthy || stopped || matches!(row.owner, Some(Owner::Dead { .. }))
+    unhealthy || stopped || row.reload_failed.is_some() || matches!(row.owner, Some(Owner::Dead { .. }))
 }
 
-/// `running (healthy)`, `exited (1)`, `missing`; `running, stdio`.
+/// `running (healthy)`, `exited (1)`, `missing`; `running, stdio`; `running, reload failed`.
 fn state_text(row: &Row) -> String {
     let Some(container) = &row.container else { return row.state.clone() };
     let role = container.role.as_deref().map(|role| format!(", {role}"));
-    state_of(row, container) + role.as_deref().unwrap_or_default()
+    let failed = if row.reload_failed.is_some() { ", reload failed" } else { "" };
+    state_of(row, container) + role.as_deref().unwrap_or_default() + failed
 }
 
 fn state_of(row: &Row, container: &Container) -> String {

@@ -1,5 +1,6 @@
 //! `mcpmon restart`: stops a target's container and starts it again, and so the services that hang on it
-//! (`depends_on.restart`, its network). Whoever keeps the project goes on keeping it.
+//! (`depends_on.restart`, its network). Whoever keeps the project goes on keeping it. What another file of the project's name
+//! asked for is left alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,23 +9,24 @@ use std::{
 
 use futures_util::future::try_join_all;
 
-use super::{context::Context, unknown_target, unread, unread_of, up::finish};
+use super::{context::Context, down::of_another_file, unknown_target, unread, unread_of, up::finish};
 use crate::{
     cli::RestartArgs,
     compose::followers::{Again, followers, layers, of_targets},
     engine::{Engine, docker::Docker},
     error::{Error, Result},
     model::{
-        ObservedContainer, Project, Settings, State, Target, TargetKind,
+        Lease, ObservedContainer, Project, Settings, State, Target, TargetKind,
         labels::{PROJECT, STDIO, TARGET},
     },
+    orphan::Known,
     output::{
         ActionKind, Event, Reporter,
         event::millis,
         show::{Options, show},
     },
     reconcile::{act::turn_at, needs::gone, stamp},
-    session::turn::Turn,
+    session::{self, turn::Turn},
 };
 
 /// How long somebody else may take to start a container.
@@ -45,6 +47,7 @@ pub async fn run(context: &Context, args: &RestartArgs) -> Result<u8> {
 
 async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, reporter: &Reporter) -> Result<()> {
     let project = &settings.project;
+    let known = session::known();
     let mut containers: BTreeMap<String, Vec<ObservedContainer>> = BTreeMap::new();
     for name in &args.targets {
         if let Some(of) = unread_of(project, name) {
@@ -55,8 +58,10 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             return Err(unknown_target(project, name));
         }
         let mut any = false;
+        let mut elsewhere = None;
         for target in named {
-            let found = of_target(engine, project, target).await?;
+            let Found { ours: found, other_file } = of_target(engine, project, target, &known).await?;
+            elsewhere = elsewhere.or(other_file);
             if let TargetKind::Run(run) = &target.kind
                 && found.iter().any(|current| current.state != State::Created)
                 && let Some(source) = gone(project, run, &engine.info())
@@ -68,6 +73,12 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             any |= !found.is_empty();
             containers.insert(target.name.clone(), found);
         }
+        if !any && let Some(file) = elsewhere {
+            let address = engine.info().address;
+            let is_of_file = |lease: &&Lease| lease.config_file.as_ref() == Some(&file);
+            let keeper = known.keepers(&address, &project.name).find(is_of_file);
+            return Err(of_another_file(&project.name, &file, keeper));
+        }
         if !any {
             return Err(Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it"));
         }
@@ -76,7 +87,7 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
     let asked = containers.keys().map(|name| (name.clone(), Again::Started)).collect();
     let following: BTreeSet<String> = followers(&ties, &asked).into_iter().map(|(name, _)| name).collect();
     for target in following.iter().filter_map(|name| project.targets.get(name)) {
-        let mut found = of_target(engine, project, target).await?;
+        let mut found = of_target(engine, project, target, &known).await?.ours;
         // Nobody asked for one that does not run.
         found.retain(|container| container.state == State::Running);
         containers.insert(target.name.clone(), found);
@@ -93,16 +104,28 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
     Ok(())
 }
 
-/// The containers that stand for a target.
-async fn of_target(engine: &Docker, project: &Project, target: &Target) -> Result<Vec<ObservedContainer>> {
+/// What there is of a target.
+struct Found {
+    /// The containers that stand for it.
+    ours: Vec<ObservedContainer>,
+    /// The other file that asked for the rest.
+    other_file: Option<String>,
+}
+
+async fn of_target(engine: &Docker, project: &Project, target: &Target, known: &Known) -> Result<Found> {
     let mut found = engine.list(&[(PROJECT, Some(&project.name)), (TARGET, Some(&target.name))]).await?;
     // A stdio session's server stands for no target.
     found.retain(|container| container.labels.managed() && container.labels.role() != Some(STDIO));
+    let other_file = |container: &ObservedContainer| {
+        known.other_file(Some(&container.id), &container.labels, &project.config_file).map(str::to_owned)
+    };
+    let elsewhere = found.iter().find_map(other_file);
+    found.retain(|container| other_file(container).is_none());
     if !matches!(target.kind, TargetKind::Service(_)) {
         // Of several, the youngest stands for the target.
         found = found.into_iter().max_by_key(|container| container.created).into_iter().collect();
     }
-    Ok(found)
+    Ok(Found { ours: found, other_file: elsewhere })
 }
 
 async fn again(engine: &Docker, container: &ObservedContainer, cause: &str, reporter: &Reporter) -> Result<()> {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -133,17 +134,19 @@ impl Composer {
         let read = self.cli.config_of(&overridden, &compose.services).await;
         let strange = self.strange(&format!("targets.{name}"), &invocation, compose, &inputs).await;
         // Compose does not always say which file it speaks of.
-        let mut said = read.map_err(|error| match strange.first() {
-            Some(Strange { key, meant }) => {
+        let mut said = read.map_err(|error| match strange.iter().find(|one| one.is_nothing).or(strange.first()) {
+            // Compose says as much, without the place.
+            Some(one @ Strange { is_nothing: true, .. }) => one.error(),
+            Some(Strange { place, meant, .. }) => {
                 let meant = meant.as_ref().map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
-                error.hint(format!("{key}: no compose file has this service{meant}"))
+                error.hint(format!("{place}: no compose file has this service{meant}"))
             }
             None if error.hint.is_some() => error,
             None => error.hint(which(&found.files)),
         })?;
         // One that is like no other is meant to be there.
-        said.warnings.extend(strange.into_iter().filter_map(|Strange { key, meant }| {
-            Some(format!("{key}: no compose file has this service, so it is one more; did you mean {}?", meant?))
+        said.warnings.extend(strange.into_iter().filter_map(|Strange { place, meant, .. }| {
+            Some(format!("{place}: no compose file has this service, so it is one more; did you mean {}?", meant?))
         }));
         if said.config.services.is_empty() {
             return Err(Error::config("the compose project has no active services")
@@ -169,11 +172,28 @@ impl Composer {
     }
 }
 
+/// Keys of a service that a container can be made from, or that bring such a one along.
+const MAKE: [&str; 4] = ["image", "build", "extends", "provider"];
+
 /// A service that a target overrides, and that is in no compose file.
 struct Strange {
-    key: String,
+    /// Its key, and where that was written.
+    place: String,
     /// The one whose name is nearly the same.
     meant: Option<String>,
+    /// Nothing that a container could be made from: it is no service of its own.
+    is_nothing: bool,
+}
+
+impl Strange {
+    fn error(&self) -> Error {
+        let what = "no compose file has this service, and it has neither image nor build";
+        let Self { place, meant, .. } = self;
+        Error::config(format!("{place}: {what}")).hint(match meant {
+            Some(meant) => format!("did you mean {meant}?"),
+            None => "give it an image or a build, or take it out".to_owned(),
+        })
+    }
 }
 
 impl Composer {
@@ -185,22 +205,27 @@ impl Composer {
         compose: &ComposeTarget,
         inputs: &[PathBuf],
     ) -> Vec<Strange> {
-        let named = compose.overrides.get("services").and_then(serde_json::Value::as_object);
+        let named = compose.overrides.get("services").and_then(Value::as_object);
         let texts: Vec<String> = match named {
             Some(_) => inputs.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect(),
             None => return Vec::new(),
         };
-        let is_strange = |name: &&String| !texts.iter().any(|text| has_key(text, name));
-        let unknown: Vec<&String> = named.into_iter().flat_map(|services| services.keys()).filter(is_strange).collect();
+        let is_strange = |name: &str| !texts.iter().any(|text| has_key(text, name));
+        let unknown: Vec<(&String, &Value)> =
+            named.into_iter().flatten().filter(|(name, _)| is_strange(name)).collect();
         if unknown.is_empty() {
             return Vec::new();
         }
         // Where they can't be read, that is what is to be said.
         let Ok(Said { config, .. }) = self.cli.config_of(invocation, &[]).await else { return Vec::new() };
         let there = config.services;
-        let strange = unknown.into_iter().filter(|name| !there.contains_key(*name)).map(|name| Strange {
-            key: format!("{target}.compose.override.services.{name}"),
-            meant: nearest(name, there.keys().map(String::as_str)).map(str::to_owned),
+        let strange = unknown.into_iter().filter(|(name, _)| !there.contains_key(*name)).map(|(name, service)| {
+            let origin = compose.origins.get(name).map_or_else(String::new, |origin| format!("{origin}: "));
+            Strange {
+                place: format!("{origin}{target}.compose.override.services.{name}"),
+                meant: nearest(name, there.keys().map(String::as_str)).map(str::to_owned),
+                is_nothing: !MAKE.iter().any(|key| service.get(key).is_some()),
+            }
         });
         strange.collect()
     }
@@ -314,8 +339,6 @@ fn unknown_dependency(settings: &Settings) -> Option<Error> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
 
     #[test]

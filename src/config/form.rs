@@ -6,8 +6,11 @@ use super::{
     node::{Data, Node},
     problem::{KeyPath, Segment},
     shape::{Schema, Shape},
-    value::{Invalid, duration, mount, number, port, restart, size},
+    value::{Invalid, duration, glob, mount, number, port, restart, size, whole},
 };
+
+/// An item of a list, whichever.
+const ITEM: &str = "[]";
 
 /// What is wrong below a layer's root. `variables`: strings may hold `${…}`, and say nothing until that is filled in.
 pub fn faults(schema: &Schema, root: &Node, variables: bool) -> Vec<Fault> {
@@ -61,14 +64,29 @@ impl Forms<'_> {
         }
     }
 
-    /// Texts that have a form of their own.
+    /// Texts and whole numbers that have a form of their own.
     fn by_key(&self, text: &str) -> Option<Invalid> {
-        let [Segment::Key(targets), _, Segment::Key(key), item @ ..] = &self.path.0[..] else { return None };
-        match (key.as_str(), item) {
-            _ if targets != "targets" => None,
-            ("ports", [Segment::Index(_)]) => port::parse(text).err(),
-            ("volumes", [Segment::Index(_)]) => mount::parse(text).err(),
-            ("restart", []) => restart::parse(text).err(),
+        let keys = self.path.0.iter().map(|segment| match segment {
+            Segment::Key(key) => key.as_str(),
+            Segment::Index(_) => ITEM,
+        });
+        let keys: Vec<&str> = keys.collect();
+        // `watch` and `mcp` stand at the root too.
+        let own = if let ["targets", _, own @ ..] = &keys[..] { own } else { &keys };
+        match own {
+            ["ports", ITEM] => port::parse(text).err(),
+            ["ports", ITEM, "target"] => port::target(text).err(),
+            ["ports", ITEM, "published"] if !text.is_empty() => port::range(text).err(),
+            ["ports", ITEM, "host_ip"] => port::address(text).err(),
+            ["volumes", ITEM] => mount::parse(text).err(),
+            ["restart"] => restart::parse(text).err(),
+            ["pids_limit"] => whole::limit(text, "pids_limit").err(),
+            ["healthcheck", key @ "retries"] => whole::parse::<u32>(text, key).err(),
+            ["mcp", key @ "max_output_tokens"] => whole::parse::<u64>(text, key).err(),
+            ["watch", "ignore"]
+            | ["watch", "ignore", ITEM]
+            | ["develop", "watch", ITEM, "include" | "ignore"]
+            | ["develop", "watch", ITEM, "include" | "ignore", ITEM] => glob::check(text).err(),
             _ => None,
         }
     }

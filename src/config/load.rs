@@ -24,9 +24,11 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::{Settings, secret::Secrets},
+    model::{Settings, TargetKind, secret::Secrets},
 };
 
+/// The key of services in a compose file.
+const SERVICES: &str = "services";
 /// The key of the project's name.
 const NAME: &str = "name";
 
@@ -80,8 +82,24 @@ impl Loaded {
         if self.named_by_folder && *path == KeyPath::default().key(NAME) {
             return Some("the folder's name".to_owned());
         }
-        let place = self.merged.place(&path.0).filter(|place| place.exact)?;
-        Some(place.layer.place(place.node.key.start))
+        origin(&self.merged, path)
+    }
+}
+
+fn origin(merged: &Merged, path: &KeyPath) -> Option<String> {
+    let place = merged.place(&path.0).filter(|place| place.exact)?;
+    Some(place.layer.place(place.node.key.start))
+}
+
+/// Services that a compose target overrides are known to be wrong only once compose has read its files.
+fn note_origins(settings: &mut Settings, merged: &Merged) {
+    for target in settings.project.targets.values_mut() {
+        let TargetKind::Compose(compose) = &mut target.kind else { continue };
+        let path = ["targets", &target.name, "compose", "override", SERVICES];
+        let path = path.into_iter().fold(KeyPath::default(), |path, key| path.key(key));
+        let services = compose.overrides.get(SERVICES).and_then(serde_json::Value::as_object).into_iter();
+        let placed = services.flat_map(|services| services.keys());
+        compose.origins = placed.filter_map(|name| Some((name.clone(), origin(merged, &path.key(name))?))).collect();
     }
 }
 
@@ -104,7 +122,8 @@ pub fn load(request: &Request) -> Result<Loaded> {
     findings.extend(problems.map(|problem| locate(&merged, problem)));
 
     match settings {
-        Some(settings) if findings.is_empty() => {
+        Some(mut settings) if findings.is_empty() => {
+            note_origins(&mut settings, &merged);
             let mut named_by_folder = false;
             if let Value::Dict(_, dict) = &mut values {
                 // Everything goes by it, so it is shown as if it had been written.

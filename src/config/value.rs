@@ -2,11 +2,13 @@
 //! They don't know which key they are read for.
 
 pub mod duration;
+pub mod glob;
 pub mod mount;
 pub mod number;
 pub mod port;
 pub mod restart;
 pub mod size;
+pub mod whole;
 pub mod words;
 
 use std::fmt;

@@ -1,5 +1,5 @@
 //! What a session says of itself to other sessions of the same user, for as long as it lives: who it is, what it keeps,
-//! and which containers it has taken over. Labels can't be changed once a container is made; this can.
+//! which containers it has taken over, and what it could not replace. Labels can't be changed once a container is made; this can.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,9 @@ pub struct Lease {
     /// Full ids of containers of dead sessions that it has taken over.
     #[serde(default)]
     pub adopted: BTreeSet<String>,
+    /// Targets whose replacement failed, and why: what ran before goes on.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    pub reload_failed: BTreeMap<String, String>,
 }
 
 impl Lease {
@@ -52,6 +55,7 @@ impl Lease {
             project: project.map(str::to_owned),
             config_file: None,
             adopted: BTreeSet::new(),
+            reload_failed: BTreeMap::new(),
         }
     }
 

@@ -281,6 +281,8 @@ pub struct ComposeTarget {
     pub services: Vec<String>,
     /// compose keys, written out as the last `-f`; `${…}` as written, compose fills it in.
     pub overrides: serde_json::Map<String, serde_json::Value>,
+    /// Where each service of `overrides` was written: `mcpmon.toml:12:5`, a variable's name.
+    pub origins: BTreeMap<String, String>,
 }
 
 /// A network to make.

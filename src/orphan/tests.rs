@@ -1,6 +1,6 @@
 //! The table of cases: who is an orphan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::*;
 use crate::model::{
@@ -108,6 +108,7 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         project: Some("p".into()),
         config_file: Some("/moved/mcpmon.toml".into()),
         adopted: BTreeSet::from(["adopted".to_owned()]),
+        reload_failed: BTreeMap::from([("api".to_owned(), "no such port".to_owned())]),
     };
     let known = Known {
         here: HERE.parse().expect("host"),
@@ -167,6 +168,17 @@ fn a_living_lease_and_a_file_that_asks_count_for_more_than_labels() {
         ("another file's session has it now", "adopted", with(&of("/p/mcpmon.toml", "p")), Some("/moved/mcpmon.toml")),
     ] {
         assert_eq!(known.other_file(Some(id), &labels(pairs), own), expected, "case: {name}");
+    }
+    for (name, id, labelled, expected) in [
+        ("its session says so", "x", [(SESSION, ALIVE), (PROJECT, "p"), (TARGET, "api")], Some("no such port")),
+        ("adopted", "adopted", [(SESSION, GONE), (PROJECT, "p"), (TARGET, "api")], Some("no such port")),
+        ("another target", "x", [(SESSION, ALIVE), (PROJECT, "p"), (TARGET, "db")], None),
+        ("another project's session, it says", "x", [(SESSION, ALIVE), (PROJECT, "q"), (TARGET, "api")], None),
+        ("a dead session", "x", [(SESSION, GONE), (PROJECT, "p"), (TARGET, "api")], None),
+    ] {
+        let mut container = testing::container(&testing::target("api", "i"));
+        (container.id, container.labels) = (id.into(), labels(labelled));
+        assert_eq!(known.reload_failed(&container), expected, "case: {name}");
     }
     assert_eq!(known.keepers("unix:///e", "p").count(), 1);
     assert_eq!(known.keepers_of_file("unix:///e", Path::new("/moved/mcpmon.toml")).count(), 1);

@@ -145,13 +145,17 @@ impl Guard {
         if !state.lease.adopted.insert(container.to_owned()) {
             return;
         }
-        let State { lease, file, .. } = &mut *state;
-        if let Some(Err(error)) = file.as_mut().map(|file| file.update(lease)) {
-            tracing::warn!(
-                "the session's lease can't be written any more ({error}): others judge what it took over by its labels"
-            );
-        }
+        state.write("others judge what it took over by its labels");
         state.tell(&Note::Adopted(container.to_owned()));
+    }
+
+    /// Says to others which targets' replacement failed, and why.
+    pub fn reload_failed(&self, targets: BTreeMap<String, String>) {
+        let mut state = self.0.state();
+        if state.lease.reload_failed != targets {
+            state.lease.reload_failed = targets;
+            state.write("`mcpmon ps` shows no failed reload of it");
+        }
     }
 
     /// Containers of dead sessions that this one has taken over.
@@ -205,6 +209,14 @@ impl Guard {
 }
 
 impl State {
+    /// Writes the lease anew. `without`: what comes of it where that can't be done.
+    fn write(&mut self, without: &str) {
+        let Self { lease, file, .. } = self;
+        if let Some(Err(error)) = file.as_mut().map(|file| file.update(lease)) {
+            tracing::warn!("the session's lease can't be written any more ({error}): {without}");
+        }
+    }
+
     fn tell(&mut self, note: &Note) {
         let Some(pipe) = &mut self.pipe else { return };
         let Ok(mut line) = serde_json::to_vec(note) else { return };

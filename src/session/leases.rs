@@ -4,7 +4,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
@@ -16,7 +16,7 @@ use crate::model::Lease;
 
 /// What a lease's file is called, after the session's UUID.
 pub const SUFFIX: &str = ".lease";
-/// More is no lease.
+/// More is not read: a lease says all there is to say in each line.
 const LIMIT: u64 = 1 << 22;
 
 /// How a lease's lock stands.
@@ -94,8 +94,11 @@ fn open(path: &Path) -> Option<File> {
 }
 
 /// What was written last, whole. Half a line is being written just now, or could not be.
-fn last_line(file: File) -> Option<Lease> {
+fn last_line(mut file: File) -> Option<Lease> {
     let mut last = None;
+    let length = file.metadata().ok()?.len();
+    // Of a session that had much to say, the end counts.
+    file.seek(SeekFrom::Start(length.saturating_sub(LIMIT))).ok()?;
     let mut reader = BufReader::new(file.take(LIMIT));
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).ok()? > 0 {
@@ -131,6 +134,17 @@ mod tests {
         // What is half written does not count.
         std::io::Write::write_all(&mut OpenOptions::new().append(true).open(&path).expect("file"), b"{\"sess")
             .expect("half a line");
+        assert_eq!(living_in(folder, &nobody), [lease.clone()]);
+        // However much it has said, its last word counts.
+        let room = File::options().write(true).open(&path).expect("file");
+        room.set_len(2 * LIMIT).expect("room");
+        lease.adopted.insert("def".into());
+        let line = serde_json::to_string(&lease).expect("json");
+        std::io::Write::write_all(
+            &mut File::options().append(true).open(&path).expect("file"),
+            format!("\n{line}\n").as_bytes(),
+        )
+        .expect("a line");
         assert_eq!(living_in(folder, &nobody), [lease.clone()]);
         sweep_in(folder, &nobody);
         assert!(path.exists(), "it lives");

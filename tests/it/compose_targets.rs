@@ -360,9 +360,8 @@ fn what_can_not_be_is_said_in_composes_words() {
             "override.services.ghost.environment.A = \"1\"",
             STACK,
             &[
-                "ghost",
-                "neither an image nor a build context",
-                "targets.web.compose.override.services.ghost: no compose file",
+                "mcpmon.toml:4:19: targets.web.compose.override.services.ghost: no compose file has",
+                "neither image nor build",
             ],
         ),
         ("override.services.dbs.environment.A = \"1\"", STACK, &["override.services.dbs", "did you mean db?"]),
@@ -376,6 +375,20 @@ fn what_can_not_be_is_said_in_composes_words() {
         for word in words {
             assert!(told.contains(word), "{more}: {word}: {told}");
         }
+    }
+    // One that a variable adds is called by its name.
+    project.write("compose.yaml", STACK);
+    project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
+    let variable = "MCPMON_TARGETS__WEB__COMPOSE__OVERRIDE__SERVICES__DBS__";
+    for (key, code, words) in [
+        ("IMAGE", 0, "has this service, so it is one more; did you mean db?"),
+        ("USER", 78, "has this service, and it has neither image nor build\nhint: did you mean db?"),
+    ] {
+        let variable = format!("{variable}{key}");
+        let check = project.command(&["config", "check"]).env(&variable, "x").output().expect("mcpmon");
+        let told = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
+        let expected = format!("web: {variable}: targets.web.compose.override.services.dbs: no compose file {words}");
+        assert_eq!((check.status.code(), told.contains(&expected)), (Some(code), true), "{told}");
     }
     fs::remove_file(project.path("compose.yaml")).expect("removed");
     let told = said(&project.run(&["up"]));

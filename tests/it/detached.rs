@@ -296,7 +296,9 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
     let api = project.id("api");
-    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"]] {
+    let started = || project.inspect("api")["State"]["StartedAt"].clone();
+    let since = started();
+    for words in [&["up"][..], &["up", "-d", "--wait"], &["down"], &["down", "-v"], &["restart", "api"]] {
         refuses(words);
     }
     // Kept on purpose, it is nobody else's either.
@@ -304,6 +306,9 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
     ended(keeper);
     refuses(&["down", "-v"]);
     refuses(&["up", "-d", "--wait"]);
+    refuses(&["restart", "api"]);
+    assert_eq!(started(), since);
+    assert_eq!(other(&["restart", "db"]).code, 0, "it is its own");
     assert!(other(&["ps"]).out.contains("db"), "what is its own runs");
     let down = other(&["down", "-v"]);
     assert_eq!(down.code, 0, "{down:?}");
@@ -328,6 +333,10 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     let said = ran.out.clone() + &ran.err;
     assert!(said.contains("no database") && said.contains("api (the file asks for something else)"), "{ran:?}");
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+    // Whoever looks later sees that what runs is not what the file says.
+    let reload_failed = || project.run(&["ps", "--format", "json"]).json()[0]["reload_failed"].clone();
+    assert!(reload_failed().as_str().is_some_and(|why| why.starts_with("it ended")), "{}", reload_failed());
+    assert!(project.run(&["ps"]).out.contains("running, reload failed"));
     // It sees no edit any more.
     crate::project::kill(keeper, "STOP");
     project.config(&target("api", "[\"lines\"]", ""));
@@ -342,6 +351,7 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     assert!(waits.wait().expect("it ended").success());
     assert_eq!(keepers(&project).len(), 1);
     assert_eq!(project.inspect("api")["Config"]["Cmd"][0], "lines");
+    assert_eq!(reload_failed(), Value::Null);
     assert_eq!(project.run(&["down"]).code, 0);
     project.assert_nothing_left();
 }

@@ -296,15 +296,14 @@ async fn ps_shows_what_runs_what_ended_and_what_is_missing() {
     let ended = ["ps", "-aq", "--filter", &format!("id={job}"), "--filter", "status=exited"].map(str::to_owned);
     let ended: Vec<&str> = ended.iter().map(String::as_str).collect();
     until("the list knows the end", || !docker(&ended).stdout.is_empty()).await;
-    let judge = |_: &mcpmon::model::ObservedContainer| mcpmon::orphan::Verdict::Owned { pid: 7 };
     let mut out = Vec::new();
     let settings = settings(&corner.project, &["api", "job", "web"]);
-    ps::run(&corner.docker, &settings, judge, Format::Json, Paint::PLAIN, &mut out).await.unwrap();
+    ps::run(&corner.docker, &settings, &mcpmon::session::known(), Format::Json, Paint::PLAIN, &mut out).await.unwrap();
     let rows: Vec<serde_json::Value> = serde_json::from_slice(&out).unwrap();
     let states: Vec<_> =
         rows.iter().map(|row| (row["target"].as_str().unwrap(), row["state"].as_str().unwrap())).collect();
     assert_eq!(states, [("api", "running"), ("job", "exited"), ("web", "process")]);
     assert_eq!(rows[1]["container"]["exit_code"], 3);
     assert_eq!(rows[0]["container"]["name"], corner.name("api"));
-    assert_eq!(rows[0]["owner"]["pid"], 7);
+    assert_eq!(rows[0]["owner"]["pid"], std::process::id());
 }

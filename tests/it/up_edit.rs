@@ -38,6 +38,11 @@ fn an_edit_is_applied_to_what_it_is_about() {
     let project = Project::with("edit", &(idle("api", "") + &idle("db", "")));
     let mut up = project.settled();
     let (api, db) = (project.id("api"), project.id("db"));
+    // Another one beside it is told at once whose the project is.
+    let beside = project.run(&["up", "-d"]);
+    assert_eq!(beside.code, 0, "{beside:?}");
+    let said = format!("warning: mcpmon, pid {}, keeps project {} in the foreground since 20", up.pid(), project.name);
+    assert!(beside.err.starts_with(&said), "{beside:?}");
     let mut log = project.watch_engine();
 
     project.config(&(idle("api", "environment = { LOG_LEVEL = \"debug\" }") + &idle("db", "")));
@@ -141,6 +146,8 @@ fn without_prune_what_leaves_the_file_is_held() {
         "it left the file, and reconcile.prune is off: `mcpmon up --remove-orphans` removes it"
     );
     assert_eq!(project.inspect("db")["State"]["Status"], "running");
+    let plan = project.run(&["plan", "--detailed-exitcode"]);
+    assert_eq!(plan.code, 2, "what runs is not what the file asks for: {plan:?}");
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -78,11 +78,15 @@ fn example() -> Vec<Row> {
         container("db", State::Exited(Some(137)), Health::Unhealthy, 999_000),
         container("job", State::Exited(Some(0)), Health::None, 990_000),
     ];
-    rows(&project, &containers, |container| match container.labels.target() {
+    let judge = |container: &ObservedContainer| match container.labels.target() {
         Some("old") => Verdict::Orphan(Reason::Dead(12)),
         Some("db") => Verdict::Remote { place: "host abc".into() },
         _ => Verdict::Owned { pid: 4711 },
-    })
+    };
+    let reload_failed = |container: &ObservedContainer| {
+        (container.labels.target() == Some("api")).then_some("it ended with exit code 3")
+    };
+    rows(&project, &containers, judge, reload_failed)
 }
 
 #[test]
@@ -92,7 +96,7 @@ fn what_compose_files_have_that_can_not_be_read_nobody_knows() {
         ..crate::model::testing::project([])
     };
     let containers = ["stack/api", "other/api"].map(|name| container(name, State::Running, Health::None, 1));
-    let rows = rows(&project, &containers, |_| Verdict::Owned { pid: 4711 });
+    let rows = rows(&project, &containers, |_| Verdict::Owned { pid: 4711 }, |_| None);
     let rows: Vec<_> = rows.iter().map(|row| (row.target.as_str(), row.in_file, row.state.as_str())).collect();
     assert_eq!(rows, [("stack", true, "unread"), ("other/api", false, "running"), ("stack/api", true, "running")]);
 }
@@ -100,13 +104,13 @@ fn what_compose_files_have_that_can_not_be_read_nobody_knows() {
 #[test]
 fn targets_and_containers_stand_in_a_table() {
     insta::assert_snapshot!(table(&example(), Duration::from_secs(1_000_042), Paint::PLAIN), @r#"
-    TARGET                  CONTAINER   STATE               AGE   PORTS                      OWNER
-    api                     acme-api    running (healthy)   42s   127.0.0.1:3000->3000/tcp   pid 4711
-    db                      acme-db     exited (137)        17m                              elsewhere
-    job                     acme-job    exited (0)          2h                               pid 4711
-    local                   -           process             -                                -
-    web                     -           missing             -                                -
-    old (not in the file)   acme-old    running             5d                               dead
+    TARGET                  CONTAINER   STATE                              AGE   PORTS                      OWNER
+    api                     acme-api    running (healthy), reload failed   42s   127.0.0.1:3000->3000/tcp   pid 4711
+    db                      acme-db     exited (137)                       17m                              elsewhere
+    job                     acme-job    exited (0)                         2h                               pid 4711
+    local                   -           process                            -                                -
+    web                     -           missing                            -                                -
+    old (not in the file)   acme-old    running                            5d                               dead
     "#);
 }
 
@@ -115,7 +119,7 @@ fn what_needs_a_look_is_coloured() {
     let text = table(&example(), Duration::from_secs(1_000_042), Paint::COLOURED);
     let coloured = |name: &str| text.lines().any(|line| line.contains('\u{1b}') && line.contains(name));
     let names = ["api", "db", "job", "local", "web", "old"].map(coloured);
-    assert_eq!(names, [false, true, false, false, true, true]);
+    assert_eq!(names, [true, true, false, false, true, true]);
 }
 
 #[test]
@@ -144,14 +148,16 @@ fn json_has_everything() {
         "owner": {
           "state": "alive",
           "pid": 4711
-        }
+        },
+        "reload_failed": "it ended with exit code 3"
       },
       {
         "target": "web",
         "in_file": true,
         "state": "missing",
         "container": null,
-        "owner": null
+        "owner": null,
+        "reload_failed": null
       },
       {
         "target": "old",
@@ -171,7 +177,8 @@ fn json_has_everything() {
         "owner": {
           "state": "dead",
           "reason": "its owner, pid 12, is dead"
-        }
+        },
+        "reload_failed": null
       }
     ]
     "#);
@@ -183,7 +190,7 @@ fn a_stdio_sessions_server_is_told_from_what_up_keeps() {
     server.labels.0.insert(ROLE.into(), STDIO.into());
     let mut row = example().remove(0);
     row.container = Some(describe(&server));
-    assert_eq!(state_text(&row), "running, stdio");
+    assert_eq!(state_text(&row), "running, stdio, reload failed");
 }
 
 #[test]
@@ -199,7 +206,7 @@ fn what_a_session_keeps_to_go_back_to_is_told_from_what_failed() {
     let old = || container("api", State::Exited(Some(0)), Health::None, 1);
     let new = || container("api", State::Running, Health::None, 2);
     let states = |containers: &[ObservedContainer], verdict: &Verdict| -> Vec<String> {
-        rows(&project, containers, |_| verdict.clone()).into_iter().map(|row| row.state).collect()
+        rows(&project, containers, |_| verdict.clone(), |_| None).into_iter().map(|row| row.state).collect()
     };
     let alive = Verdict::Owned { pid: 1 };
     assert_eq!(states(&[old(), new()], &alive), ["kept", "running"]);

@@ -18,7 +18,7 @@ use crate::{
             target::Target as FileTarget,
         },
         problem::KeyPath,
-        value::{Invalid, restart},
+        value::{Invalid, restart, whole},
     },
     model::{
         ContainerSpec, RunTarget,
@@ -249,11 +249,8 @@ fn cpus(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget) -> Optio
 }
 
 fn pids_limit(findings: &mut Findings<'_>, at: &KeyPath, target: &FileTarget) -> Option<i64> {
-    let limit = findings.integer::<i64>(at, "pids_limit", target.pids_limit.as_ref())?;
-    if limit < -1 {
-        findings.problem(at.key("pids_limit"), Invalid::new("pids_limit can't be negative").help("-1 is no limit"));
-    }
-    Some(limit)
+    let limit = whole::limit(&target.pids_limit.as_ref()?.to_string(), "pids_limit");
+    findings.noted(at.key("pids_limit"), limit)
 }
 
 fn logging(logging: &FileLogging) -> Logging {

@@ -3,8 +3,6 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use globset::GlobBuilder;
-
 use super::Context;
 use crate::config::{
     file::{
@@ -61,11 +59,7 @@ impl<'a> Findings<'a> {
     where
         T: TryFrom<i64>,
     {
-        let text = value?.to_string();
-        let number =
-            text.trim().parse::<i64>().map_err(|_| Invalid::new(format!("{text:?} is not a whole number"))).and_then(
-                |number| T::try_from(number).map_err(|_| Invalid::new(format!("{number} is out of range for {key}"))),
-            );
+        let number = value::whole::parse(&value?.to_string(), key);
         self.noted(at.key(key), number)
     }
 
@@ -177,15 +171,8 @@ impl<'a> Findings<'a> {
             if self.meant_to_append(&at, &glob, "[+]") {
                 continue;
             }
-            match GlobBuilder::new(glob.trim_start_matches('!')).literal_separator(true).build() {
-                Ok(_) if !glob.is_empty() => globs.push(glob),
-                Ok(_) => self.problem(at, Invalid::new("an empty glob matches nothing")),
-                Err(error) => self.problem(
-                    at,
-                    Invalid::new(format!("{glob:?} is not a glob: {}", error.kind()))
-                        .help("* any part of a name, ** any folders, ? one character, [ab] one of these, {a,b} either"),
-                ),
-            }
+            let checked = value::glob::check(&glob);
+            globs.extend(self.noted(at, checked).map(|()| glob));
         }
         globs
     }

@@ -307,11 +307,7 @@ pub(super) fn ports(
 fn long_port(findings: &mut Findings<'_>, at: &KeyPath, long: &FilePort) -> Option<Vec<Port>> {
     let protocols = [("tcp", Protocol::Tcp), ("udp", Protocol::Udp), ("sctp", Protocol::Sctp)];
     let protocol = findings.choice(at, "protocol", long.protocol.as_ref(), &protocols).unwrap_or(Protocol::Tcp);
-    let host_ip = long.host_ip.as_ref().map(|text| match text.parse() {
-        Ok(address) => Ok(address),
-        Err(_) => port::host_ip(text),
-    });
-    let host_ip = host_ip.and_then(|address| findings.noted(at.key("host_ip"), address));
+    let host_ip = long.host_ip.as_ref().and_then(|text| findings.noted(at.key("host_ip"), port::address(text)));
     let published = long.published.as_ref().map(ToString::to_string).filter(|text| !text.is_empty());
     let published = published.and_then(|text| findings.noted(at.key("published"), port::range(&text)));
     if long.target.is_none() {
@@ -320,10 +316,7 @@ fn long_port(findings: &mut Findings<'_>, at: &KeyPath, long: &FilePort) -> Opti
             Invalid::new("the port has no target").help("target is the port in the container"),
         );
     }
-    let target = findings.integer::<u16>(at, "target", long.target.as_ref())?;
-    if target == 0 {
-        findings.problem(at.key("target"), Invalid::new("0 is no container port"));
-    }
+    let target = findings.noted(at.key("target"), port::target(&long.target.as_ref()?.to_string()))?;
     let ports = port::spread(host_ip, published, (target, target), protocol);
     findings.noted(at.key("published"), ports)
 }

@@ -174,6 +174,8 @@ fn compose(findings: &mut Findings<'_>, at: &KeyPath, compose: &Compose) -> Comp
         env_file: findings.paths(&at.key("env_file"), compose.env_file.as_ref()),
         services: compose.services.clone().unwrap_or_default(),
         overrides: compose.overrides.clone().unwrap_or_default().into_iter().collect(),
+        // Whoever knows the layers fills them in.
+        origins: std::collections::BTreeMap::new(),
     }
 }
 

@@ -53,6 +53,24 @@ fn what_a_higher_layer_hides_is_judged_all_the_same() {
     let faults = load(&project().request).unwrap_err().faults;
     let keys: Vec<_> = faults.into_iter().filter_map(|fault| fault.key).collect();
     assert_eq!(keys, ["targets.api.ports[0]", "targets.api.volumes[0]", "targets.api.restart", "targets.api.ports[0]"]);
+    let text = "watch.ignore = ['a[']\n[targets.api]\nimage = 'a'\npids_limit = -2\nhealthcheck = { test = 'x', retries = 'often' }\n\
+                mcp.max_output_tokens = -1\nports = [{ target = 99999, published = '2-1', host_ip = 'here' }]\n\
+                develop.watch = [{ path = '.', action = 'restart', ignore = ['{a'] }]\n";
+    let better = "watch.ignore = []\n[targets.api]\npids_limit = 1\nhealthcheck.retries = 1\nmcp.max_output_tokens = 1\n\
+                  ports = []\ndevelop.watch = []\n";
+    let told = messages(&Project::new(text).file("project/mcpmon.local.toml", better));
+    let expected = [
+        "\"a[\" is not a glob: unclosed character class; missing ']'",
+        "pids_limit can't be negative",
+        "\"often\" is not a whole number",
+        "-1 is out of range for max_output_tokens",
+        "99999 is out of range for target",
+        "the port range 2-1 runs backwards",
+        "\"here\" is not an IP address",
+        "\"{a\" is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!(messages(&Project::new(text)), expected, "each once");
     // What `${…}` becomes counts only where it is used.
     let project = Project::new("watch.delay = '${DELAY:?}'\n[targets.api]\nimage = 'a'\n");
     assert_eq!(project.variables(&[("MCPMON_DELAY", "1s")]).get("watch.delay"), "\"1s\"");

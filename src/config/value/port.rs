@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::Invalid;
+use super::{Invalid, whole};
 use crate::model::spec::{Port, Protocol};
 
 const HELP: &str =
@@ -45,6 +45,19 @@ pub fn range(text: &str) -> Result<(u16, u16), Invalid> {
         return Err(Invalid::new(format!("the port range {text} runs backwards")));
     }
     Ok(range)
+}
+
+/// The container's port alone.
+pub fn target(text: &str) -> Result<u16, Invalid> {
+    match whole::parse(text, "target")? {
+        0 => Err(Invalid::new("0 is no container port")),
+        target => Ok(target),
+    }
+}
+
+/// A host address that stands alone: IPv6 without brackets too.
+pub fn address(text: &str) -> Result<IpAddr, Invalid> {
+    text.parse().or_else(|_| host_ip(text))
 }
 
 /// One port for each of a range. `published` None: the engine chooses.

@@ -281,6 +281,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         if !self.executor.ending.is_cancelled() {
             if !failure.passing {
                 self.memory(&target).rejected = Some(Rejected { reason: failure.message.clone(), made_of: None });
+                // Whoever hears of it and looks finds it.
+                self.tell_rejections();
             }
             self.report(Event::ReloadFailed { target, error: failure.message, log: failure.log });
         }

@@ -15,7 +15,7 @@ use crate::{
         settings::OnDrift,
         target::{Condition, belongs},
     },
-    output::{ActionKind, Event, event::millis, follow::tail},
+    output::{ActionKind, Event, event::millis, follow::tail, lines::cell},
     plan::{Change, ImageAction, Ownership, Plan, Situation, Step, Subject, plan, scope, short},
     reconcile::{
         act::{Done, LOG_LINES},
@@ -25,6 +25,9 @@ use crate::{
 
 /// Who crashes again and again, or while the others are still started, must run this long to be relied on.
 pub(super) const STEADY: Duration = Duration::from_secs(10);
+
+/// A reason is told to others in a line: a build's can be long.
+const LONGEST_REASON: usize = 300;
 
 /// Where the project stands once nothing is in progress.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +64,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             .map(|container| container.id.clone())
             .collect();
         self.keep_rejections(&observed);
+        self.tell_rejections();
         let spare = |id: &String| {
             self.discarded.contains(id)
                 || self.targets.values().any(|memory| memory.spare.as_ref().is_some_and(|spare| spare.old == *id))
@@ -124,16 +128,23 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             scope: scope(project, &self.options.targets).unwrap_or_else(|_| Some(left())),
             refresh: named(|memory| memory.refresh),
             backoff: self.attempts.backoff(Instant::now()),
-            rejected: self
-                .targets
-                .iter()
-                .filter_map(|(name, memory)| Some((name.clone(), memory.rejected.as_ref()?.reason.clone())))
-                .collect(),
+            rejected: self.rejected().map(|(name, reason)| (name.clone(), reason.to_owned())).collect(),
             made: named(|memory| memory.made),
             stopped: self.asked_to_end.clone(),
             on_drift: self.settings.reconcile.on_drift,
             prune: self.settings.reconcile.prune || self.options.remove_orphans,
         }
+    }
+
+    /// Lets others know which replacements failed.
+    pub(super) fn tell_rejections(&self) {
+        let rejected = self.rejected().map(|(name, reason)| (name.clone(), cell(reason, LONGEST_REASON))).collect();
+        self.executor.guard.reload_failed(rejected);
+    }
+
+    /// Targets whose replacement failed, and why.
+    fn rejected(&self) -> impl Iterator<Item = (&String, &str)> {
+        self.targets.iter().filter_map(|(name, memory)| Some((name, memory.rejected.as_ref()?.reason.as_str())))
     }
 
     /// A replacement stays rejected as long as the same would be made again.
