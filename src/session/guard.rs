@@ -40,6 +40,9 @@ use crate::{
 const STEADY: Duration = Duration::from_secs(5);
 /// From SIGTERM to SIGKILL, for servers of dead sessions.
 const SWEEP_GRACE: Duration = Duration::from_secs(10);
+/// What dead sessions left can wait that long: it means reading of every process of this machine, and a session's first
+/// second is what its client waits for.
+const SWEEP_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait before the next one.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -292,9 +295,9 @@ pub async fn sweep() {
     end_marked(tokio::task::spawn_blocking(look).await.unwrap_or_default()).await;
 }
 
-/// The same on a thread that has the processors only when nobody else wants them: a session begins at this very moment,
-/// and what it starts is waited for.
+/// The same once the session has begun, on a thread that has the processors only when nobody else wants them.
 async fn sweep_aside() {
+    tokio::time::sleep(SWEEP_AFTER).await;
     let (sender, dead) = oneshot::channel();
     let thread = std::thread::Builder::new().name("sweep".to_owned()).spawn(move || {
         // Linux has it for the calling thread alone.
