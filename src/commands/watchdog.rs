@@ -10,7 +10,7 @@
 //! What it could not do it writes to its log, and the lease stays for the next session or `mcpmon cleanup`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fs::{self, File},
     io::{Read, Write, stdin, stdout},
     path::Path,
@@ -31,7 +31,7 @@ use crate::{
     process::{END_OF_FILE_GRACE, kin},
     reconcile::{stamp, teardown::keeps_volumes},
     session::{
-        self,
+        self, inherited,
         mark::Kind,
         private_folder, resident,
         watchdog::{Note, Order},
@@ -67,6 +67,11 @@ struct Told {
 
 /// Waits for the session's end, and ends what is left of it.
 pub fn main() -> ExitCode {
+    // SAFETY: this process has just begun, and has opened nothing yet.
+    #[allow(unsafe_code, reason = "there is no safe name for it: it may close what somebody still uses")]
+    unsafe {
+        inherited::close();
+    }
     // A session of its own: neither the terminal's end nor a signal to the client's process group is meant for it.
     let _ = rustix::process::setsid();
     let _ = fs::write("/proc/self/comm", "mcpmon-watchdog");
@@ -161,12 +166,9 @@ async fn end(told: &Told, log: &Log<'_>) -> bool {
 /// Ends the session's containers on the engine, however long that does not answer within its limit.
 async fn containers(told: &Told, tools: &str, log: &Log<'_>) -> bool {
     let deadline = Instant::now() + ENGINE_LIMIT;
-    let environment: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
     let mut work = Work { told, tools, log, left_ended: None, networks: BTreeSet::new() };
     loop {
-        let ended = match Docker::connect(&environment, told.order.timeout).await {
+        let ended = match Docker::connect(&told.order.environment, told.order.timeout).await {
             Ok(engine) => work.end(&engine).await,
             Err(error) => Err(error),
         };
@@ -390,6 +392,7 @@ mod tests {
             pid_start: 2,
             mark: "m/".into(),
             engine: true,
+            environment: std::collections::BTreeMap::from([("DOCKER_HOST".into(), "unix:///e.sock".into())]),
             grace: Duration::from_secs(10),
             leave_ended: false,
             timeout: Duration::from_secs(30),

@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::{
     lease::LeaseFile,
     leases, left, mark, private_folder,
-    watchdog::{self, Note, Order},
+    watchdog::{self, Note, Order, Started},
 };
 use crate::{
     model::{Lease, Owner},
@@ -51,7 +51,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 pub struct Begun {
     /// Who it is.
     pub owner: Owner,
-    /// Its environment: by it the watchdog finds the same engine and the same folders.
+    /// By which the watchdog finds the same engine.
     pub environment: BTreeMap<String, String>,
     /// The engine that it has containers on, if it has.
     pub engine: Option<Engine>,
@@ -85,7 +85,6 @@ pub struct Guard(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     order: Order,
-    environment: BTreeMap<String, String>,
     state_folder: PathBuf,
     state: Mutex<State>,
     ready: watch::Sender<bool>,
@@ -106,6 +105,11 @@ impl Guard {
     /// Writes the lease and starts the watchdog. Must be called in a tokio runtime. Never fails: without a lease the
     /// session is known by its labels, without a watchdog the next session or `mcpmon cleanup` removes what is left.
     pub fn begin(begun: Begun) -> Self {
+        Self::begin_with(begun, None)
+    }
+
+    /// The same with a watchdog that has been started already.
+    pub fn begin_with(begun: Begun, watchdog: Option<Started>) -> Self {
         let Begun { owner, environment, engine, project, config_file, grace, keep, leave_ended, state_folder } = begun;
         mark::begin(&owner);
         let address = engine.as_ref().and_then(|engine| engine.address.as_deref());
@@ -121,6 +125,7 @@ impl Guard {
             pid_start: owner.pid_start,
             mark: mark::of(&owner),
             engine: engine.is_some(),
+            environment,
             grace,
             leave_ended,
             timeout: engine.as_ref().map_or(Duration::ZERO, |engine| engine.timeout),
@@ -128,8 +133,8 @@ impl Guard {
             log: Some(state_folder.join("watchdog.log")),
         };
         let state = Mutex::new(State { lease, file, keep, pipe: None, ended: false });
-        let guard = Self(Arc::new(Inner { order, environment, state_folder, state, ready: watch::Sender::new(false) }));
-        let first = guard.0.start();
+        let guard = Self(Arc::new(Inner { order, state_folder, state, ready: watch::Sender::new(false) }));
+        let first = guard.0.start(watchdog);
         tokio::spawn(Arc::clone(&guard.0).keep_one(first));
         // What dead sessions of this user left; nobody waits for it.
         tokio::spawn(sweep_aside());
@@ -234,13 +239,13 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a watchdog and tells it everything.
-    fn start(&self) -> Option<tokio::process::Child> {
+    /// Starts a watchdog, unless there is one, and tells it everything.
+    fn start(&self, started: Option<Started>) -> Option<tokio::process::Child> {
         let mut state = self.state();
         if state.ended {
             return None;
         }
-        let (child, pipe) = match watchdog::spawn(&self.environment) {
+        let Started { child, pipe } = match started.map_or_else(watchdog::start, Ok) {
             Ok(started) => started,
             Err(error) => {
                 tracing::warn!(
@@ -284,7 +289,7 @@ impl Inner {
             };
             tracing::debug!("the watchdog was ended; another one is started in {wait:?}");
             tokio::time::sleep(wait).await;
-            child = self.start();
+            child = self.start(None);
         }
     }
 }

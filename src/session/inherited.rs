@@ -9,6 +9,16 @@ pub fn keep_to_myself() {
     close_fds::set_fds_cloexec_threadsafe(FIRST, &[]);
 }
 
+/// Closes it, in such a child.
+///
+/// # Safety
+/// Nothing of this process's own is open, or is used any more.
+#[allow(unsafe_code, reason = "a descriptor that is closed here may be somebody's")]
+pub unsafe fn close() {
+    // SAFETY: the caller's promise.
+    unsafe { close_fds::close_open_fds(FIRST, &[]) };
+}
+
 #[cfg(test)]
 mod tests {
     use std::{

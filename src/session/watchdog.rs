@@ -1,8 +1,8 @@
 //! The session's side of its watchdog: a small helper of mcpmon's own that reads from a pipe as long as the session lives.
 //! When the pipe closes without a [`Note::Goodbye`], it ends what the session left. What it then does is not known here.
 //!
-//! The pipe's ends are close-on-exec: no other child of the session holds it open. The helper gets its environment
-//! (which engine), and all it must know besides as notes, one a line.
+//! The pipe's ends are close-on-exec: no other child of the session holds it open. All that the helper must know it is told
+//! as notes, one a line: it may be started before the session knows it itself.
 
 use std::{collections::BTreeMap, io, io::PipeWriter, path::PathBuf, process::Stdio, time::Duration};
 
@@ -47,6 +47,8 @@ pub struct Order {
     pub mark: String,
     /// It has containers: there is an engine to be asked.
     pub engine: bool,
+    /// By which that engine is found.
+    pub environment: BTreeMap<String, String>,
     /// From stop to kill, for what does not say so itself.
     pub grace: Duration,
     /// A container that has ended stays, as it does without mcpmon.
@@ -59,17 +61,26 @@ pub struct Order {
     pub log: Option<PathBuf>,
 }
 
-/// Starts a helper with that environment, whose stdin is the pipe; gives the session's end of it.
+/// A helper that has been started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its process.
+    pub child: Child,
+    /// What it is told by; when that is closed, its session is over.
+    pub pipe: PipeWriter,
+}
+
+/// Starts a helper. One whose pipe closes before it was told anything ends.
 ///
 /// # Errors
 /// It can't be started.
-pub fn spawn(environment: &BTreeMap<String, String>) -> io::Result<(Child, PipeWriter)> {
-    let (reader, writer) = io::pipe()?;
+pub fn start() -> io::Result<Started> {
+    let (reader, pipe) = io::pipe()?;
     // This very program, also when its file has been replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
-    command.arg0("mcpmon-watchdog").env_clear().envs(environment).env_remove(mark::VARIABLE).env(WATCHDOG, "1");
+    command.arg0("mcpmon-watchdog").env_remove(mark::VARIABLE).env(WATCHDOG, "1");
     command.stdin(Stdio::from(reader)).stdout(Stdio::piped()).stderr(Stdio::null());
-    Ok((command.spawn()?, writer))
+    Ok(Started { child: command.spawn()?, pipe })
 }
 
 /// Waits until the helper has left the terminal and minds no signal any more.

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::BufRead,
-    os::unix::process::CommandExt,
+    os::{fd::AsRawFd, unix::process::CommandExt},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -228,9 +228,16 @@ fn a_killed_watchdog_is_followed_by_another_and_a_killed_group_has_one_still() {
     let project = Project::with("watchdog", &format!("{}{INNER}", idle("api")));
     let mut command = project.command(&["up", "--format", "json"]);
     command.process_group(0);
+    // A shell leaves things open for what it starts: a lock, a pipe. Whoever is to outlive the session must not hold them.
+    let (left_open, _writer) = rustix::pipe::pipe().expect("a pipe");
     let mut up = Up::start(command);
     up.wait("settled", "");
     let first = watchdog_of(up.pid()).expect("a watchdog");
+    let has_it = |pid: u32| {
+        let file = |pid| fs::read_link(format!("/proc/{pid}/fd/{}", left_open.as_raw_fd())).ok();
+        file(pid) == file(std::process::id())
+    };
+    assert!(has_it(up.pid()) && !has_it(first));
     kill(first, "KILL");
     until("another one", || watchdog_of(up.pid()).is_some_and(|second| second != first));
     let id = project.id("api");

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     ffi::OsString,
+    io,
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
@@ -28,6 +29,7 @@ use crate::{
         guard::{Begun, Guard},
         mark,
         private_folder::PrivateFolder,
+        watchdog::{self, Started},
     },
 };
 
@@ -59,6 +61,8 @@ pub(super) struct Session {
 impl Session {
     /// Reads the settings, and says what is worth a warning.
     pub(super) fn new(context: &Context, line: ContainerLine) -> Result<Self> {
+        // On the other processor it gets ready while this one reads: by the time the CLI starts, both are free again.
+        let watchdog = (line.verb == Verb::Run).then(watchdog::start).and_then(io::Result::ok);
         let target = Lone::new(context, &shown_name(&line), "docker", None);
         let mut settings = target.load()?;
         log::start(&settings.session.log_level, settings.session.log_file.as_deref())?;
@@ -80,7 +84,7 @@ impl Session {
         labels.extend(owner.labels());
         let (label_files, folder) = label_files(context, &line)?;
         let grace = grace.unwrap_or(default_grace);
-        let guard = (line.verb == Verb::Run).then(|| begin(context, &line, &settings, &owner, grace));
+        let guard = (line.verb == Verb::Run).then(|| begin(context, &line, &settings, &owner, grace, watchdog));
         Ok(Self {
             grace,
             guard,
@@ -187,16 +191,24 @@ impl Session {
 }
 
 /// The session begins: its lease, and its watchdog, which asks the engine that the line means.
-fn begin(context: &Context, line: &ContainerLine, settings: &Settings, owner: &Owner, grace: Duration) -> Guard {
+fn begin(
+    context: &Context,
+    line: &ContainerLine,
+    settings: &Settings,
+    owner: &Owner,
+    grace: Duration,
+    watchdog: Option<Started>,
+) -> Guard {
     let begun = context.begin(owner, &settings.project.name, Some((None, settings.session.docker_timeout)), grace);
     let environment = line.engine_environment(&context.environment, rustix::process::geteuid().is_root());
-    Guard::begin(Begun {
+    let begun = Begun {
         // One that can't be found has no containers of this line either.
         environment: environment.unwrap_or_else(|_| context.environment.clone()),
         keep: !settings.session.cleanup,
         leave_ended: !line.remove && !stdio::is_meant(line),
         ..begun
-    })
+    };
+    Guard::begin_with(begun, watchdog)
 }
 
 /// Gives the target the line's bind mounts, for the watcher; gives the grace period of the settings.
