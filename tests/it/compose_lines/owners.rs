@@ -66,10 +66,12 @@ fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_
     until("it runs", || place.counts_running() == 1);
     going.signal("KILL");
     until("the watchdog stops it, and is done", || place.counts_running() == 0 && found().is_none());
-    let going = place.start("docker compose up");
+    let mut going = place.start("docker compose up");
     until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     until("it runs", || place.counts_running() == 1);
     kill_with_watchdog(going.child.id());
+    // The signal's sender does not wait for the end.
+    going.child.wait().expect("it ended");
     assert_eq!((place.counts_running(), found().as_deref()), (1, Some("orphan")));
 }
 
