@@ -10,6 +10,7 @@ use std::{
 use mcpmon::{model::labels, session::host};
 
 use crate::{
+    engine_api::{self, Kind},
     project::{Project, Ran, kill_with_watchdog},
     support::{IMAGE, docker},
 };
@@ -105,7 +106,7 @@ impl Made {
 
 /// Whether there is such a container.
 fn there(name: &str) -> bool {
-    docker(&["inspect", name]).status.success()
+    engine_api::inspect(Kind::Container, name).is_some()
 }
 
 #[test]
