@@ -39,7 +39,7 @@ impl Made {
 
     fn made(&self, how: &[&str], target: &str, more: &[(&str, &str)], command: &str) -> String {
         let name = self.project.container(target);
-        let mut arguments = [how, &["--init", "--network", "none", "--name", &name]].concat();
+        let mut arguments = [how, &["--init", "--network", "host", "--name", &name]].concat();
         let project = format!("{}={}", labels::PROJECT, self.project.name);
         let target = format!("{}={target}", labels::TARGET);
         let more: Vec<String> = more.iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -78,10 +78,10 @@ fn lines_end_as_without_mcpmon() {
     let place = Place::new("compose-ends", "ends");
     place.write(
         "compose.yaml",
-        "services:\n  ok: {image: mcpmon-test-server, command: [lines, --count, '2', --then-exit, '0'], network_mode: none}\n  \
-         bad: {image: mcpmon-test-server, command: [exit, '3'], network_mode: none}\n  \
-         long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n  \
-         odd: {image: mcpmon-test-server, command: [idle], network_mode: none, depends_on: {bad: {condition: service_completed_successfully}}}\n",
+        "services:\n  ok: {image: mcpmon-test-server, command: [lines, --count, '2', --then-exit, '0'], network_mode: host}\n  \
+         bad: {image: mcpmon-test-server, command: [exit, '3'], network_mode: host}\n  \
+         long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n  \
+         odd: {image: mcpmon-test-server, command: [idle], network_mode: host, depends_on: {bad: {condition: service_completed_successfully}}}\n",
     );
     // Lines in any order: several containers print.
     let told = |output: Output| {
@@ -127,7 +127,7 @@ fn lines_end_as_without_mcpmon() {
 #[test]
 fn what_is_missing_or_can_not_be_is_said() {
     let place = Place::new("compose-bad", "bad");
-    place.write("compose.yaml", "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n");
+    place.write("compose.yaml", "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host}\n");
     let program = |name: &str, script: &str| {
         let file: PathBuf = place.project.path("bad").join("bin").join(name);
         fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
