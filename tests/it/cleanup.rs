@@ -10,6 +10,7 @@ use std::{
 use mcpmon::{model::labels, session::host};
 
 use crate::{
+    engine_api::{self, Kind},
     project::{Project, Ran, kill_with_watchdog},
     support::{IMAGE, docker},
 };
@@ -38,7 +39,7 @@ impl Made {
 
     fn made(&self, how: &[&str], target: &str, more: &[(&str, &str)], command: &str) -> String {
         let name = self.project.container(target);
-        let mut arguments = [how, &["--init", "--network", "none", "--name", &name]].concat();
+        let mut arguments = [how, &["--init", "--network", "host", "--name", &name]].concat();
         let project = format!("{}={}", labels::PROJECT, self.project.name);
         let target = format!("{}={target}", labels::TARGET);
         let more: Vec<String> = more.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -105,7 +106,7 @@ impl Made {
 
 /// Whether there is such a container.
 fn there(name: &str) -> bool {
-    docker(&["inspect", name]).status.success()
+    engine_api::inspect(Kind::Container, name).is_some()
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub(crate) struct Shape {
     pub(crate) services: &'static [(&'static str, usize)],
 }
 
-const IDLE: &str = "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n";
+const IDLE: &str = "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host}\n";
 
 /// In [`Shape::target`]: it depends on the folder that compose is called in, which is the project's for a target.
 pub(crate) const NO_TARGET: &str = "-";
@@ -67,7 +67,7 @@ pub(crate) const SHAPES: &[Shape] = &[
             ),
             (
                 "base.yml",
-                "services:\n  base: {image: mcpmon-test-server, command: [idle], network_mode: none, environment: {A: '1'}}\n",
+                "services:\n  base: {image: mcpmon-test-server, command: [idle], network_mode: host, environment: {A: '1'}}\n",
             ),
         ],
         options: "",
@@ -79,11 +79,11 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "include: [more/db.yml]\nservices:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n",
+                "include: [more/db.yml]\nservices:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host}\n",
             ),
             (
                 "more/db.yml",
-                "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, volumes: ['./data:/data']}\n",
+                "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: host, volumes: ['./data:/data']}\n",
             ),
             ("more/data/x", "x"),
         ],
@@ -95,7 +95,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "profile",
         files: &[(
             "compose.yaml",
-            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n  dev: {image: mcpmon-test-server, command: [idle], network_mode: none, profiles: [dev]}\n  ci: {image: mcpmon-test-server, command: [idle], network_mode: none, profiles: [ci]}\n",
+            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host}\n  dev: {image: mcpmon-test-server, command: [idle], network_mode: host, profiles: [dev]}\n  ci: {image: mcpmon-test-server, command: [idle], network_mode: host, profiles: [ci]}\n",
         )],
         options: "--profile dev",
         target: "project_directory = \"@\"\nprofiles = [\"dev\"]",
@@ -106,7 +106,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web: {image: 'mcpmon-test-server:${TAG:-nothing}', command: [idle], network_mode: none, environment: {A: \"${A}\", B: 'x$$y'}}\n",
+                "services:\n  web: {image: 'mcpmon-test-server:${TAG:-nothing}', command: [idle], network_mode: host, environment: {A: \"${A}\", B: 'x$$y'}}\n",
             ),
             (".env", "TAG=latest\nA=\"with 'quotes'\"\n"),
         ],
@@ -119,7 +119,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, environment: {A: \"${A}\", B: \"${B}\"}}\n",
+                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, environment: {A: \"${A}\", B: \"${B}\"}}\n",
             ),
             (".env", "A=not-meant\n"),
             ("one.env", "A=1\nB=1\n"),
@@ -146,7 +146,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: none\n    env_file:\n      - a.env\n      - {path: missing.env, required: false}\n    environment: {B: here}\n",
+                "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: host\n    env_file:\n      - a.env\n      - {path: missing.env, required: false}\n    environment: {B: here}\n",
             ),
             ("a.env", "A=1\nB=file\n"),
         ],
@@ -158,7 +158,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "health",
         files: &[(
             "compose.yaml",
-            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, depends_on: {db: {condition: service_healthy}}}\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, healthcheck: {test: [CMD, /mcp-server, exists, /mcp-server], interval: 500ms}}\n",
+            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, depends_on: {db: {condition: service_healthy}}}\n  db: {image: mcpmon-test-server, command: [idle], network_mode: host, healthcheck: {test: [CMD, /mcp-server, exists, /mcp-server], interval: 500ms}}\n",
         )],
         options: "",
         target: "",
@@ -168,7 +168,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "one-shot",
         files: &[(
             "compose.yaml",
-            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, depends_on: {job: {condition: service_completed_successfully}}}\n  job: {image: mcpmon-test-server, command: [exit, '0'], network_mode: none}\n  alone: {image: mcpmon-test-server, command: [exit, '0'], network_mode: none}\n",
+            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, depends_on: {job: {condition: service_completed_successfully}}}\n  job: {image: mcpmon-test-server, command: [exit, '0'], network_mode: host}\n  alone: {image: mcpmon-test-server, command: [exit, '0'], network_mode: host}\n",
         )],
         options: "",
         target: "",
@@ -179,7 +179,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, secrets: [s, {source: s, target: other}]}\nsecrets: {s: {file: ./s.txt}}\n",
+                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, secrets: [s, {source: s, target: other}]}\nsecrets: {s: {file: ./s.txt}}\n",
             ),
             ("s.txt", "hunter2"),
         ],
@@ -192,7 +192,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, configs: [{source: c, target: /c}]}\nconfigs: {c: {file: ./c.txt}}\n",
+                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, configs: [{source: c, target: /c}]}\nconfigs: {c: {file: ./c.txt}}\n",
             ),
             ("c.txt", "c"),
         ],
@@ -224,7 +224,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "scale",
         files: &[(
             "compose.yaml",
-            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, scale: 2}\n  rep: {image: mcpmon-test-server, command: [idle], network_mode: none, deploy: {replicas: 2, resources: {limits: {memory: 64m}}}}\n",
+            "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, scale: 2}\n  rep: {image: mcpmon-test-server, command: [idle], network_mode: host, deploy: {replicas: 2, resources: {limits: {memory: 64m}}}}\n",
         )],
         options: "",
         target: "",
@@ -235,7 +235,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web: {build: {context: ./app, labels: {built: '1'}}, command: [idle], network_mode: none, develop: {watch: [{path: ./app/code, action: rebuild}]}}\n",
+                "services:\n  web: {build: {context: ./app, labels: {built: '1'}}, command: [idle], network_mode: host, develop: {watch: [{path: ./app/code, action: rebuild}]}}\n",
             ),
             ("app/Dockerfile", "FROM mcpmon-test-server\nENV BUILT=yes\n"),
             ("app/code/x", "x"),
@@ -248,7 +248,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "labels",
         files: &[(
             "compose.yaml",
-            "services:\n  list: {image: mcpmon-test-server, command: [idle], network_mode: none, labels: [a=1, 'b=x=y', bare, 'd=$$x']}\n  map: {image: mcpmon-test-server, command: [idle], network_mode: none, labels: {a: '1', b: 'x=y', e: ''}}\n",
+            "services:\n  list: {image: mcpmon-test-server, command: [idle], network_mode: host, labels: [a=1, 'b=x=y', bare, 'd=$$x']}\n  map: {image: mcpmon-test-server, command: [idle], network_mode: host, labels: {a: '1', b: 'x=y', e: ''}}\n",
         )],
         options: "",
         target: "",
@@ -259,7 +259,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "compose.yaml",
-                "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: none\n    volumes:\n      - ./src:/src:ro\n      - data:/data\n      - {type: tmpfs, target: /t}\n    tmpfs: [/t2]\n    read_only: true\nvolumes: {data: {}}\n",
+                "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: host\n    volumes:\n      - ./src:/src:ro\n      - data:/data\n      - {type: tmpfs, target: /t}\n    tmpfs: [/t2]\n    read_only: true\nvolumes: {data: {}}\n",
             ),
             ("src/x", "x"),
         ],
@@ -271,7 +271,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         name: "limits",
         files: &[(
             "compose.yaml",
-            "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: none\n    restart: on-failure:3\n    init: true\n    cap_drop: [ALL]\n    user: '1000'\n    stop_signal: SIGINT\n    stop_grace_period: 3s\n    mem_limit: 64m\n    ulimits: {nofile: 1024}\n    logging: {driver: local}\n",
+            "services:\n  web:\n    image: mcpmon-test-server\n    command: [idle]\n    network_mode: host\n    restart: on-failure:3\n    init: true\n    cap_drop: [ALL]\n    user: '1000'\n    stop_signal: SIGINT\n    stop_grace_period: 3s\n    mem_limit: 64m\n    ulimits: {nofile: 1024}\n    logging: {driver: local}\n",
         )],
         options: "",
         target: "",
@@ -282,7 +282,7 @@ pub(crate) const SHAPES: &[Shape] = &[
         files: &[
             (
                 "files/compose.yaml",
-                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none, volumes: ['./src:/src']}\n",
+                "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host, volumes: ['./src:/src']}\n",
             ),
             ("src/x", "x"),
         ],

@@ -147,7 +147,7 @@ fn the_files_found_are_those_that_compose_says_it_used() {
     let _sweep = sweep(&project, &["p"]);
     let name = project_name(&project, "p");
     let service = |folder: &str, file: &str| {
-        project.write(&format!("{folder}/{file}"), "services: {a: {image: mcpmon-test-server, network_mode: none}}\n");
+        project.write(&format!("{folder}/{file}"), "services: {a: {image: mcpmon-test-server, network_mode: host}}\n");
     };
     for (folder, files, dotenv) in [
         ("one", &["docker-compose.yaml", "docker-compose.yml", "compose.override.yaml"][..], ""),
@@ -177,7 +177,7 @@ fn the_files_found_are_those_that_compose_says_it_used() {
 fn twenty(more: &str) -> String {
     let mut text = "services:\n".to_owned();
     for number in 0..20 {
-        let made = "image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 2s";
+        let made = "image: mcpmon-test-server, command: [idle], network_mode: host, stop_grace_period: 2s";
         let more = if number == 3 { more } else { "" };
         text.extend([format!("  s{number}: {{{made}, volumes: ['./s{number}:/s']{more}}}\n")]);
     }
@@ -249,7 +249,7 @@ fn a_change_under_one_of_twenty_services_touches_that_one_only() {
 }
 
 const STACK: &str = "services:
-  db: {image: mcpmon-test-server, command: [idle], network_mode: none, healthcheck: {test: [CMD, /mcp-server, exists, /mcp-server], interval: 500ms}}
+  db: {image: mcpmon-test-server, command: [idle], network_mode: host, healthcheck: {test: [CMD, /mcp-server, exists, /mcp-server], interval: 500ms}}
   api: {image: mcpmon-test-server, command: [lines, --count, '3'], networks: [inner], environment: {LEVEL: info, API_KEY: hunter22}, depends_on: {db: {condition: service_healthy, restart: true}}}
   mcp: {image: mcpmon-test-server, command: [stdio], networks: [inner], environment: {GREETING_FILE: /content/greeting.txt}, volumes: ['./content:/content'], depends_on: [db], profiles: [mcp]}
 networks: {inner: {internal: true}}
@@ -261,7 +261,7 @@ fn stack(test: &str, more: &str) -> Project {
     project.write("compose.yaml", STACK);
     project.write("content/greeting.txt", "hello");
     let run =
-        "image = \"mcpmon-test-server\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n";
+        "image = \"mcpmon-test-server\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"host\"\n";
     project.config(&format!(
         "[targets.base]\n{run}[targets.last]\n{run}depends_on = {{ \"web/db\" = {{ condition = \"service_healthy\" }}, web = {{}} }}\n\
          [targets.web]\ndepends_on = [\"base\"]\n[targets.web.compose]\nproject_name = \"{}\"\n{more}",
@@ -399,7 +399,7 @@ fn what_can_not_be_is_said_in_composes_words() {
     // Containers that compose made without mcpmon are left alone.
     project.write(
         "compose.yaml",
-        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 1s}\n",
+        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: host, stop_grace_period: 1s}\n",
     );
     project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
     let folder = project.path(".");
@@ -489,7 +489,7 @@ fn saved_files_are_copied_into_all_containers_of_a_service() {
     let file = |more: &str| {
         let service = |action: &str, more: &str| {
             format!(
-                "{{image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 2s{more}, \
+                "{{image: mcpmon-test-server, command: [idle], network_mode: host, stop_grace_period: 2s{more}, \
                  develop: {{watch: [{{path: ./code, action: {action}, target: /code}}]}}}}"
             )
         };
@@ -550,7 +550,7 @@ fn what_hangs_on_a_service_goes_on_with_it_and_nothing_that_was_saved_is_lost() 
   asks:
     image: mcpmon-test-server
     command: [idle]
-    network_mode: none
+    network_mode: host
     stop_grace_period: 1s
     depends_on: {web: {condition: service_started, restart: true}}
 ",
@@ -599,7 +599,7 @@ fn volumes_of_services_stay_unless_they_are_asked_to_go() {
     project.config(&format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web")));
     project.write(
         "compose.yaml",
-        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: none, stop_grace_period: 1s, volumes: [/data]}\n",
+        "services:\n  db: {image: mcpmon-test-server, command: [idle], network_mode: host, stop_grace_period: 1s, volumes: [/data]}\n",
     );
     let volume = || {
         let mounts = &inspected(&running(&project)["web/db 1"].0)["Mounts"];

@@ -9,7 +9,7 @@ use crate::{
 
 fn target(name: &str, command: &str, more: &str) -> String {
     format!(
-        "[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = {command}\nnetwork_mode = \"none\"\n{more}\n"
+        "[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = {command}\nnetwork_mode = \"host\"\n{more}\n"
     )
 }
 
@@ -206,7 +206,7 @@ fn what_is_in_the_way_of_down_is_removed_too() {
 fn a_network_that_is_left_is_called_one() {
     let project = Project::new("net-left");
     let network = format!("{}_inner", project.name);
-    let api = idle("api").replace("network_mode = \"none\"", "networks = [\"inner\"]");
+    let api = idle("api").replace("network_mode = \"host\"", "networks = [\"inner\"]");
     project.config(&(api + "[networks.inner]\ninternal = true\n"));
     project.detached();
     // Somebody else's container uses it.
@@ -323,10 +323,12 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
 
 #[test]
 fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended() {
-    let project = Project::with("beside", &idle("api"));
+    // In the host's network the old one would be stopped for each new one.
+    let target = |command| target("api", command, "").replace("\"host\"", "\"none\"");
+    let project = Project::with("beside", &target("[\"idle\"]"));
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
-    project.config(&target("api", "[\"exit\", \"3\", \"--print\", \"no database\"]", ""));
+    project.config(&target("[\"exit\", \"3\", \"--print\", \"no database\"]"));
     let began = std::time::Instant::now();
     let ran = project.run(&["up", "-d", "--wait"]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -339,7 +341,7 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     assert!(project.run(&["ps"]).out.contains("running, reload failed"));
     // It sees no edit any more.
     crate::project::kill(keeper, "STOP");
-    project.config(&target("api", "[\"lines\"]", ""));
+    project.config(&target("[\"lines\"]"));
     let mut waits = project.command(&["up", "-d", "--wait"]).spawn().expect("mcpmon");
     let is_hold = |fd: std::io::Result<std::fs::DirEntry>| {
         fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("pidfd")))

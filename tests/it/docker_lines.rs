@@ -281,16 +281,16 @@ fn the_engine_may_be_named_in_any_way() {
         "docker -H HOST create @ IMAGE idle",
         "docker -HHOST create @ IMAGE idle",
         "docker --host=HOST container create @ IMAGE idle",
-        "docker --host HOST run @ --network none IMAGE exit 5",
+        "docker --host HOST run @ --network host IMAGE exit 5",
         "docker --config config create @ IMAGE idle",
         "docker -l error create @ IMAGE idle",
-        "docker --log-level=error --tls=false run @ --network none IMAGE exit 6",
+        "docker --log-level=error --tls=false run @ --network host IMAGE exit 6",
         "docker -- create @ IMAGE idle",
         "docker --context default create @ IMAGE idle",
-        "docker -cdefault run --rm @ --network none IMAGE exit 7",
+        "docker -cdefault run --rm @ --network host IMAGE exit 7",
         "./docker create @ IMAGE idle",
         "./podman create @ IMAGE idle",
-        "./podman run --rm @ --network none IMAGE lines --count 2 --then-exit 4",
+        "./podman run --rm @ --network host IMAGE lines --count 2 --then-exit 4",
         // An engine that is not there, and a context that is not.
         "docker -H unix:///nowhere.sock run @ IMAGE exit 1",
         "docker --context nowhere run @ IMAGE exit 1",
@@ -300,32 +300,32 @@ fn the_engine_may_be_named_in_any_way() {
 #[test]
 fn what_ran_is_the_same_and_said_the_same() {
     Bench::new("run").compare(&[
-        "docker run @ --network none IMAGE exit 0",
-        "docker run @ --network none IMAGE exit 3",
-        "docker container run @ --network=none IMAGE exit 4 --print words",
-        "docker run @ --network none IMAGE lines --count 3 --then-exit 0",
-        "docker run @ --network none IMAGE lines --count 3 --stderr --then-exit 9",
-        "docker run -a stdout @ --network none IMAGE lines --count 3 --stderr --then-exit 9",
-        "docker run -a stderr -a stdout @ --network none IMAGE lines --count 1 --then-exit 1",
-        "docker run --detach=false @ --network none IMAGE exit 2",
-        "docker run -d=0 @ --network none IMAGE exit 2",
-        "docker run -t @ --network none IMAGE lines --count 2 --then-exit 0",
-        "docker run @ --network none IMAGE run",
-        "docker run --rm @ --network none IMAGE exit 3",
-        "docker run --rm=true @ --network none IMAGE lines --count 2 --then-exit 0",
-        "docker run @ --network none -v ./src:/src:ro IMAGE cat /src/text",
+        "docker run @ --network host IMAGE exit 0",
+        "docker run @ --network host IMAGE exit 3",
+        "docker container run @ --network=host IMAGE exit 4 --print words",
+        "docker run @ --network host IMAGE lines --count 3 --then-exit 0",
+        "docker run @ --network host IMAGE lines --count 3 --stderr --then-exit 9",
+        "docker run -a stdout @ --network host IMAGE lines --count 3 --stderr --then-exit 9",
+        "docker run -a stderr -a stdout @ --network host IMAGE lines --count 1 --then-exit 1",
+        "docker run --detach=false @ --network host IMAGE exit 2",
+        "docker run -d=0 @ --network host IMAGE exit 2",
+        "docker run -t @ --network host IMAGE lines --count 2 --then-exit 0",
+        "docker run @ --network host IMAGE run",
+        "docker run --rm @ --network host IMAGE exit 3",
+        "docker run --rm=true @ --network host IMAGE lines --count 2 --then-exit 0",
+        "docker run @ --network host -v ./src:/src:ro IMAGE cat /src/text",
         // A job's own writing is no reason to start it again.
-        "docker run @ --network none -v ./src:/src IMAGE write /src/made text",
-        "docker run --rm @ --network none --mount type=bind,src=./src,dst=/src IMAGE cat /src/text",
-        "docker run @ --network none --cidfile cid IMAGE exit 1",
-        "docker run @ --network none --log-driver none IMAGE lines --count 1 --then-exit 0",
-        "docker run @ --network none --sig-proxy=false --init IMAGE exit 1",
-        "docker run @ --name NAME --rm --network none IMAGE exit 1",
-        "docker run @ --network none --restart no --stop-timeout=1 IMAGE exit 1",
+        "docker run @ --network host -v ./src:/src IMAGE write /src/made text",
+        "docker run --rm @ --network host --mount type=bind,src=./src,dst=/src IMAGE cat /src/text",
+        "docker run @ --network host --cidfile cid IMAGE exit 1",
+        "docker run @ --network host --log-driver none IMAGE lines --count 1 --then-exit 0",
+        "docker run @ --network host --sig-proxy=false --init IMAGE exit 1",
+        "docker run @ --name NAME --rm --network host IMAGE exit 1",
+        "docker run @ --network host --restart no --stop-timeout=1 IMAGE exit 1",
         "docker run @ -p 127.0.0.1::80 IMAGE exit 1",
         // No such program in the image, no such image.
-        "docker run @ --network none --entrypoint /nope IMAGE",
-        "docker run @ --rm --network none --entrypoint /nope IMAGE",
+        "docker run @ --network host --entrypoint /nope IMAGE",
+        "docker run @ --rm --network host --entrypoint /nope IMAGE",
         "docker run @ --pull never no-such-image:it",
     ]);
 }
@@ -394,7 +394,7 @@ fn an_image_may_be_called_run() {
     let _untag = Untag;
     bench.compare(&[
         "docker create @ run run",
-        "docker run @ --network none run exit 3",
+        "docker run @ --network host run exit 3",
         "docker container create @ --name NAME run",
     ]);
 }
@@ -406,7 +406,7 @@ fn labels_of_mcpmons_own_never_come_from_the_user() {
         ("docker create --label mcpmon.pid=1 @ -l mcpmon.project=x --label=mcpmon.managed=false IMAGE idle", 3),
         ("docker create -itlmcpmon.session=x @ IMAGE idle", 1),
         ("docker create @ --label-file own-labels IMAGE idle", 2),
-        ("docker run @ --network none --label-file=own-labels -l mcpmon.x IMAGE exit 3", 3),
+        ("docker run @ --network host --label-file=own-labels -l mcpmon.x IMAGE exit 3", 3),
     ] {
         let without = bench.run(line, false, "");
         let mut with = bench.run(line, true, "");
@@ -438,7 +438,7 @@ fn stdin_and_the_terminal_pass_through() {
         "\n"
     );
     // A session adds what it provides, and nothing else.
-    let line = "docker run -i --rm @ --network none IMAGE stdio";
+    let line = "docker run -i --rm @ --network host IMAGE stdio";
     let (without, mut with) = (bench.run(line, false, hello), bench.run(line, true, hello));
     assert!(without.out.contains("serverInfo"), "{without:?}");
     let answer = |gave: &Gave| serde_json::from_str::<Value>(&gave.out).expect("one answer");
@@ -449,8 +449,8 @@ fn stdin_and_the_terminal_pass_through() {
     assert_eq!(with, without);
     // A terminal of its own, made by script(1): 80 columns wide, keys as they are.
     for line in [
-        "docker run -it --rm @ --network none IMAGE lines --count 2 --then-exit 5",
-        "docker run -t @ --network none IMAGE exit 3",
+        "docker run -it --rm @ --network host IMAGE lines --count 2 --then-exit 5",
+        "docker run -t @ --network host IMAGE exit 3",
     ] {
         let words = bench.words(line);
         let in_terminal = |with: bool| {
@@ -476,8 +476,8 @@ fn stdin_and_the_terminal_pass_through() {
 fn what_is_detached_from_by_its_keys_goes_on_and_is_its_users() {
     let bench = Bench::new("keys");
     for (line, goes_on) in [
-        ("docker run -it --rm @ --name NAME --network none IMAGE lines --every 100", true),
-        ("docker run -it @ --name NAME --network none --restart on-failure IMAGE lines --every 100", false),
+        ("docker run -it --rm @ --name NAME --network host IMAGE lines --every 100", true),
+        ("docker run -it @ --name NAME --network host --restart on-failure IMAGE lines --every 100", false),
     ] {
         let line = format!("{} {}", env!("CARGO_BIN_EXE_mcpmon"), shell_words::join(bench.words(line)));
         let mut command = Command::new("script");
@@ -567,10 +567,10 @@ impl Drop for Going {
 fn a_detached_container_is_followed_and_nothing_is_left() {
     let bench = Bench::new("detached");
     for (line, signal, code) in [
-        ("docker run -d @ --network none IMAGE lines --every 100", "INT", 130),
-        ("docker container run -dit @ --rm --network none IMAGE lines --every 100", "TERM", 143),
-        ("docker run --detach @ --network none --stop-timeout 0 IMAGE stubborn", "HUP", 129),
-        ("./podman run -dl@ --network none --log-driver none IMAGE idle", "TERM", 143),
+        ("docker run -d @ --network host IMAGE lines --every 100", "INT", 130),
+        ("docker container run -dit @ --rm --network host IMAGE lines --every 100", "TERM", 143),
+        ("docker run --detach @ --network host --stop-timeout 0 IMAGE stubborn", "HUP", 129),
+        ("./podman run -dl@ --network host --log-driver none IMAGE idle", "TERM", 143),
     ] {
         assert_eq!(bench.run(line, false, "").code, Some(0), "{line}");
         let plain = bench.command(line, false).output().expect("docker runs");
@@ -600,14 +600,14 @@ fn a_detached_container_is_followed_and_nothing_is_left() {
 fn a_detached_container_ends_with_its_own_exit_code() {
     let bench = Bench::new("detached-ends");
     for (line, code, left) in [
-        ("docker run -d @ --network none IMAGE exit 0", 0, 1),
-        ("docker run -d @ --network none IMAGE exit 3 --after 300", 3, 1),
-        ("docker run -d --rm @ --network none IMAGE exit 4 --after 1500", 4, 0),
+        ("docker run -d @ --network host IMAGE exit 0", 0, 1),
+        ("docker run -d @ --network host IMAGE exit 3 --after 300", 3, 1),
+        ("docker run -d --rm @ --network host IMAGE exit 4 --after 1500", 4, 0),
         // What is watched makes no difference to what ends well.
-        ("docker run -d @ --network none -v ./src:/src IMAGE exit 0 --after 300", 0, 1),
-        ("docker run -d --rm @ --network none -v ./src:/src IMAGE exit 0 --after 1500", 0, 0),
-        ("docker run -d @ --network none --entrypoint /nope IMAGE", 127, 1),
-        ("docker run -d --rm @ --network none --entrypoint /nope IMAGE", 127, 0),
+        ("docker run -d @ --network host -v ./src:/src IMAGE exit 0 --after 300", 0, 1),
+        ("docker run -d --rm @ --network host -v ./src:/src IMAGE exit 0 --after 1500", 0, 0),
+        ("docker run -d @ --network host --entrypoint /nope IMAGE", 127, 1),
+        ("docker run -d --rm @ --network host --entrypoint /nope IMAGE", 127, 0),
     ] {
         let gave = Going::start(&bench, line, &[]).end();
         assert_eq!((gave, bench.containers().len()), (Some(code), left), "{line}");
@@ -619,9 +619,9 @@ fn a_detached_container_ends_with_its_own_exit_code() {
 fn what_is_restarted_from_outside_is_followed_on() {
     let bench = Bench::new("detached-restarted");
     let lines = [
-        "docker run -d @ --network none IMAGE lines --every 50",
-        "docker run -d --rm @ --network none IMAGE lines --every 50",
-        "docker run -d @ --restart unless-stopped --network none IMAGE lines --every 50",
+        "docker run -d @ --network host IMAGE lines --every 50",
+        "docker run -d --rm @ --network host IMAGE lines --every 50",
+        "docker run -d @ --restart unless-stopped --network host IMAGE lines --every 50",
     ];
     // An older engine removes now and then what it has just restarted (`anew.rs`).
     for line in lines.iter().filter(|line| !line.contains("--rm") || engine_api::speaks(1, 42)) {
@@ -643,9 +643,9 @@ fn a_saved_file_restarts_what_is_detached() {
     let quick = [("MCPMON_DELAY", "0")];
     let restarts_what_it_removes = engine_api::speaks(1, 42);
     for (line, variables) in [
-        ("docker run -d @ --init --network none -v ./src:/src:ro IMAGE lines --every 50", &quick[..]),
-        ("docker run -d --rm @ --network none --mount type=bind,src=./src,dst=/src IMAGE lines --every 50", &quick),
-        ("docker run -d @ --network none IMAGE lines --every 50", &[("MCPMON_DELAY", "0"), ("MCPMON_WATCH", "src")]),
+        ("docker run -d @ --init --network host -v ./src:/src:ro IMAGE lines --every 50", &quick[..]),
+        ("docker run -d --rm @ --network host --mount type=bind,src=./src,dst=/src IMAGE lines --every 50", &quick),
+        ("docker run -d @ --network host IMAGE lines --every 50", &[("MCPMON_DELAY", "0"), ("MCPMON_WATCH", "src")]),
     ] {
         let mut going = Going::start(&bench, line, variables);
         let id = going.line("the id");
@@ -673,8 +673,8 @@ fn a_saved_file_runs_a_foreground_line_again() {
     let save = |text: &str| fs::write(bench.folder.path().join("src/text"), text).expect("a file");
     let watched = [("MCPMON_DELAY", "0"), ("MCPMON_WATCH", "src")];
     for (line, variables, left) in [
-        ("docker run --rm @ --init --network none -v ./src:/src:ro IMAGE lines --every 50", &watched[..1], 0),
-        ("docker run -t @ --network none --name NAME --cidfile cid IMAGE lines --every 50", &watched, 1),
+        ("docker run --rm @ --init --network host -v ./src:/src:ro IMAGE lines --every 50", &watched[..1], 0),
+        ("docker run -t @ --network host --name NAME --cidfile cid IMAGE lines --every 50", &watched, 1),
     ] {
         let mut going = Going::start(&bench, line, variables);
         going.wait("line 3");
@@ -701,8 +701,8 @@ fn what_ended_by_a_bad_save_starts_again_with_the_next() {
     let bench = Bench::new("detached-crash");
     let save = |text: &str| fs::write(bench.folder.path().join("src/text"), text).expect("a file");
     for line in [
-        "docker run -d @ --network none -v ./src:/src IMAGE lines --every 50",
-        "docker run -d --rm @ --network none -v ./src:/src IMAGE lines --every 50",
+        "docker run -d @ --network host -v ./src:/src IMAGE lines --every 50",
+        "docker run -d --rm @ --network host -v ./src:/src IMAGE lines --every 50",
     ] {
         let mut going = Going::start(&bench, line, &[("MCPMON_DELAY", "0")]);
         let id = going.line("the id");
@@ -727,8 +727,8 @@ fn crash(id: &str) {
 #[test]
 fn what_its_user_ended_stays_ended() {
     let bench = Bench::new("detached-ended");
-    let line = "docker run -d @ --network none -v ./src:/src IMAGE lines --every 50";
-    let rm = "docker run -d --rm @ --network none -v ./src:/src IMAGE lines --every 50";
+    let line = "docker run -d @ --network host -v ./src:/src IMAGE lines --every 50";
+    let rm = "docker run -d --rm @ --network host -v ./src:/src IMAGE lines --every 50";
     let (removed, stopped) = ("was removed from outside", "was stopped from outside, exit code 137");
     for (line, command, said, left) in [
         (line, "rm -f", removed, 0),
@@ -757,10 +757,10 @@ fn signals_reach_a_foreground_container_and_none_outlives_its_cli() {
     let bench = Bench::new("signals");
     // (line, signal, exit code, what is left)
     for (line, signal, code, left) in [
-        ("docker run --rm @ --network none IMAGE lines --every 50", "TERM", 0, 0),
-        ("docker run @ --network none IMAGE lines --every 50", "INT", 0, 1),
+        ("docker run --rm @ --network host IMAGE lines --every 50", "TERM", 0, 0),
+        ("docker run @ --network host IMAGE lines --every 50", "INT", 0, 1),
         // The terminal has gone: what does not hear SIGHUP is stopped.
-        ("docker run @ --network none --stop-timeout 1 IMAGE lines --every 50", "HUP", 0, 0),
+        ("docker run @ --network host --stop-timeout 1 IMAGE lines --every 50", "HUP", 0, 0),
     ] {
         let mut going = Going::start(&bench, line, &[]);
         going.wait("line 2");
@@ -770,8 +770,8 @@ fn signals_reach_a_foreground_container_and_none_outlives_its_cli() {
     }
     // The CLI is killed: docker itself would leave the container.
     for line in [
-        "docker run --rm @ --network none --stop-timeout 1 IMAGE lines --every 50",
-        "docker run @ --network none --stop-timeout 0 IMAGE lines --every 50",
+        "docker run --rm @ --network host --stop-timeout 1 IMAGE lines --every 50",
+        "docker run @ --network host --stop-timeout 0 IMAGE lines --every 50",
     ] {
         let mut going = Going::start(&bench, line, &[]);
         going.wait("line 2");

@@ -5,6 +5,7 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use mcpmon::trigger::Dockerignore;
+use serde_json::{Value, json};
 
 /// Files of the context.
 const FILES: &[&str] = &[
@@ -86,34 +87,50 @@ const IGNORE_FILES: &[&str] = &[
     "\u{feff}foo",
 ];
 
+/// So many are built at once: one CLI for all of them, and a load that others can stand.
+const AT_ONCE: usize = 8;
+
+/// Builds each context into a folder of its own (`context7` into `output7`), with what one Dockerfile says for all.
+fn build(folder: &Path, contexts: impl Iterator<Item = usize>) {
+    let targets: serde_json::Map<String, Value> = contexts
+        .map(|number| {
+            let output = format!("type=local,dest=output{number}");
+            let context = format!("context{number}");
+            // Outside of the context, so that no ignore file can be about it.
+            let dockerfile = "FROM scratch\nCOPY . /\n";
+            (context.clone(), json!({"context": context, "dockerfile-inline": dockerfile, "output": [output]}))
+        })
+        .collect();
+    let names: Vec<&String> = targets.keys().collect();
+    let file = json!({"group": {"default": {"targets": names}}, "target": targets});
+    fs::write(folder.join("bake.json"), file.to_string()).expect("a file");
+    let built = Command::new("docker")
+        .args(["buildx", "bake", "--progress", "quiet", "--file", "bake.json"])
+        .current_dir(folder)
+        .output()
+        .expect("the docker command is needed for this test");
+    assert!(built.status.success(), "{names:?}: {}", String::from_utf8_lossy(&built.stderr));
+}
+
 #[test]
 fn the_context_is_what_docker_sends() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let context = folder.path().join("context");
-    for file in FILES {
-        let path = context.join(file);
-        fs::create_dir_all(path.parent().expect("below the context")).expect("a folder");
-        fs::write(path, "x").expect("a file");
+    for (number, text) in IGNORE_FILES.iter().enumerate() {
+        let context = folder.path().join(format!("context{number}"));
+        for file in FILES {
+            let path = context.join(file);
+            fs::create_dir_all(path.parent().expect("below the context")).expect("a folder");
+            fs::write(path, "x").expect("a file");
+        }
+        fs::write(context.join(".dockerignore"), text).expect("an ignore file");
     }
-    // Outside of the context, so that no ignore file can be about it.
-    let dockerfile = folder.path().join("Dockerfile");
-    fs::write(&dockerfile, "FROM scratch\nCOPY . /\n").expect("a Dockerfile");
+    for first in (0..IGNORE_FILES.len()).step_by(AT_ONCE) {
+        build(folder.path(), first..IGNORE_FILES.len().min(first + AT_ONCE));
+    }
 
     let mut wrong = Vec::new();
     for (number, text) in IGNORE_FILES.iter().enumerate() {
-        fs::write(context.join(".dockerignore"), text).expect("an ignore file");
         let output = folder.path().join(format!("output{number}"));
-        let built = Command::new("docker")
-            .env("DOCKER_BUILDKIT", "1")
-            .args(["build", "--quiet", "--file"])
-            .arg(&dockerfile)
-            .arg("--output")
-            .arg(format!("type=local,dest={}", output.display()))
-            .arg(&context)
-            .output()
-            .expect("the docker command is needed for this test");
-        assert!(built.status.success(), "{text:?}: {}", String::from_utf8_lossy(&built.stderr));
-
         let (ignore, problems) = Dockerignore::parse(text);
         assert!(problems.is_empty(), "{text:?}: {problems:?}");
         let sent: BTreeSet<&str> = FILES.iter().copied().filter(|file| output.join(file).exists()).collect();

@@ -90,7 +90,7 @@ fn port(host_ip: Option<[u8; 4]>, published: u16, target: u16, protocol: Protoco
 #[tokio::test]
 async fn an_empty_target_is_what_docker_create_makes() {
     let corner = Corner::new("plain").await;
-    same_as_the_cli(&corner, "init", &spec(&["idle"]), &["--network=none", "--init"]).await;
+    same_as_the_cli(&corner, "init", &spec(&["idle"]), &["--network=host", "--init"]).await;
     let mut bare = spec(&["idle"]);
     bare.init = false;
     bare.network_mode = None;
@@ -129,7 +129,7 @@ async fn the_process_and_its_surroundings() {
         start_interval: None,
     });
     let flags = [
-        "--network=none",
+        "--network=host",
         "--init",
         "--entrypoint=/mcp-server",
         "--env=A=b=c d",
@@ -195,7 +195,7 @@ async fn limits_and_rights() {
     limited.tmpfs = BTreeMap::from([("/tmp".into(), "size=1m".into()), ("/run".into(), String::new())]);
     limited.restart = RestartPolicy::UnlessStopped;
     let flags = [
-        "--network=none",
+        "--network=host",
         "--init",
         "--read-only",
         "--cap-add=NET_ADMIN",
@@ -225,7 +225,7 @@ async fn limits_and_rights() {
     free.pids_limit = Some(-1);
     let option = format!("--security-opt={seccomp}");
     let flags = [
-        "--network=none",
+        "--network=host",
         "--init",
         "--privileged",
         &option,
@@ -260,7 +260,7 @@ async fn bind_mounts_and_volumes() {
         mount(MountSource::Anonymous, "/anonymous"),
     ];
     let flags = [
-        "--network=none",
+        "--network=host",
         "--init",
         &format!("--volume={}:/made", made.display()),
         &format!("--volume={}:/short:ro,z", here.display()),

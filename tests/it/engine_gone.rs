@@ -9,7 +9,7 @@ use crate::{
 
 fn idle(name: &str) -> String {
     format!(
-        "[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n"
+        "[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"host\"\n"
     )
 }
 

@@ -25,7 +25,7 @@ async fn a_container_lives_from_create_to_remove() {
     assert_eq!(listed[0].image, IMAGE);
     assert_eq!(Some(listed[0].image_id.clone()), corner.docker.image(IMAGE).await.unwrap().map(|image| image.id));
     assert_eq!(listed[0].labels.target(), Some("api"));
-    assert_eq!(listed[0].networks, BTreeSet::from(["none".to_owned()]));
+    assert_eq!(listed[0].networks, BTreeSet::from(["host".to_owned()]));
 
     corner.docker.start(&id).await.unwrap();
     corner.docker.start(&id).await.expect("starting what runs is fine");

@@ -28,6 +28,11 @@ fn idle(name: &str) -> String {
     )
 }
 
+/// The same in the host's network: there is none to make.
+fn alone(name: &str) -> String {
+    idle(name).replace("networks = [\"inner\"]", "network_mode = \"host\"")
+}
+
 const INNER: &str = "[networks.inner]\ninternal = true\n";
 
 fn lives(pid: u32) -> bool {
@@ -92,7 +97,7 @@ impl Sessions {
         let served = Project::with("ends-run", &format!("{}{INNER}", idle("api").replace("\"idle\"", "\"stdio\"")));
         let label = format!("{OWN_LABEL}={}", project.name);
         let line = |options: &[&str], command: &str| {
-            let words = ["docker", "run", "--network", "none", "--init", "--label", &label];
+            let words = ["docker", "run", "--network", "host", "--init", "--label", &label];
             [&words[..], options, &[IMAGE, command]].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
         };
         let start =
@@ -150,7 +155,7 @@ fn killed_sessions_of_all_kinds_leave_nothing_and_touch_nobody() {
     let stranger = format!("{}-stranger", other.name);
     let label = format!("{OWN_LABEL}={}", other.name);
     let made =
-        docker(&["run", "-d", "--init", "--network", "none", "--name", &stranger, "--label", &label, IMAGE, "idle"]);
+        docker(&["run", "-d", "--init", "--network", "host", "--name", &stranger, "--label", &label, IMAGE, "idle"]);
     assert!(made.status.success(), "{made:?}");
     let others = || (running(labels::PROJECT, &other.name), running(OWN_LABEL, &other.name));
     let before = others();
@@ -225,7 +230,7 @@ fn memory(pid: u32) -> String {
 
 #[test]
 fn a_killed_watchdog_is_followed_by_another_and_a_killed_group_has_one_still() {
-    let project = Project::with("watchdog", &format!("{}{INNER}", idle("api")));
+    let project = Project::with("watchdog", &alone("api"));
     let mut command = project.command(&["up", "--format", "json"]);
     command.process_group(0);
     // A shell leaves things open for what it starts: a lock, a pipe. Whoever is to outlive the session must not hold them.
@@ -308,7 +313,7 @@ fn what_both_killed_left_is_taken_over_as_it_is() {
 
 #[test]
 fn what_is_left_on_purpose_is_kept_and_taken_over() {
-    let config = format!("reconcile.on_exit = \"keep\"\n{}{INNER}", idle("api"));
+    let config = format!("reconcile.on_exit = \"keep\"\n{}", alone("api"));
     let project = Project::with("kept", &config);
     let mut up = project.settled();
     let id = project.id("api");
@@ -328,7 +333,7 @@ fn what_is_left_on_purpose_is_kept_and_taken_over() {
     up.end();
     assert_eq!(project.id("api"), id);
     // Its file does not ask for it any more: now it is an orphan.
-    project.config(&format!("reconcile.on_exit = \"keep\"\n{}{INNER}", idle("other")));
+    project.config(&format!("reconcile.on_exit = \"keep\"\n{}", alone("other")));
     let cleanup = project.run(&["cleanup", "--dry-run"]);
     assert!(cleanup.out.contains(&project.container("api")), "{cleanup:?}");
     assert_eq!(project.run(&["down"]).code, 0);
@@ -338,7 +343,7 @@ fn what_is_left_on_purpose_is_kept_and_taken_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_watchdog_waits_for_an_engine_that_is_gone() {
     let mut wire = Wire::new();
-    let mut project = Project::with("ends-gone", &format!("{}{INNER}", idle("api")));
+    let mut project = Project::with("ends-gone", &alone("api"));
     project.environment("DOCKER_HOST", &wire.address());
     let up = project.settled();
     let watchdog = watchdog_of(up.pid()).expect("a watchdog");

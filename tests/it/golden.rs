@@ -147,7 +147,7 @@ fn same(dialogue: &str, without: &mut Command, with: &mut Command) {
 
 fn docker_line(project: &Project) -> Vec<String> {
     let label = format!("{OWN_LABEL}={}", project.name);
-    let run = ["docker", "run", "-i", "--rm", "--init", "--network", "none", "--label", &label, IMAGE];
+    let run = ["docker", "run", "-i", "--rm", "--init", "--network", "host", "--label", &label, IMAGE];
     run.iter().chain(&SERVE).map(ToString::to_string).collect()
 }
 
@@ -176,7 +176,7 @@ fn mcpmon_run_changes_no_byte() {
     let project = Project::with(
         "golden-run",
         &format!(
-            "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\nnetwork_mode = \"none\"\ncommand = {SERVE:?}\n"
+            "[targets.api]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\nnetwork_mode = \"host\"\ncommand = {SERVE:?}\n"
         ),
     );
     for dialogue in [LEGACY, MODERN] {

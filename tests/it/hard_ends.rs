@@ -19,11 +19,17 @@ use crate::{
     support::{IMAGE, docker, in_the_same_place, until},
 };
 
-const IDLE: &str = "pull_policy = \"never\"\ncommand = [\"idle\"]\nnetworks = [\"inner\"]\n";
+const IDLE: &str = "pull_policy = \"never\"\ncommand = [\"idle\"]\n";
 
-/// A project of one target, which ends at SIGTERM, in a network of its own.
+/// A project of one target, which ends at SIGTERM.
 fn idle(test: &str) -> Project {
-    Project::with(test, &format!("[targets.api]\nimage = \"{IMAGE}\"\n{IDLE}[networks.inner]\ninternal = true\n"))
+    Project::with(test, &format!("[targets.api]\nimage = \"{IMAGE}\"\n{IDLE}network_mode = \"host\"\n"))
+}
+
+/// The same in a network of its own.
+fn networked(test: &str) -> Project {
+    let network = "networks = [\"inner\"]\n[networks.inner]\ninternal = true\n";
+    Project::with(test, &format!("[targets.api]\nimage = \"{IMAGE}\"\n{IDLE}{network}"))
 }
 
 fn is_gone(pid: u32) -> bool {
@@ -32,7 +38,7 @@ fn is_gone(pid: u32) -> bool {
 
 #[test]
 fn a_panic_leaves_nothing() {
-    let mut project = idle("panic");
+    let mut project = networked("panic");
     project.environment("_MCPMON_FAULT", "panic");
     let mut up = project.settled();
     let watchdog = watchdog_of(up.pid()).expect("a watchdog");
@@ -106,7 +112,7 @@ fn what_the_kernel_kills_for_its_memory_leaves_nothing() {
 
 #[test]
 fn a_closed_terminal_ends_the_session_and_leaves_nothing() {
-    let project = idle("terminal");
+    let project = networked("terminal");
     let up = project.command(&["up"]);
     let mut terminal = Command::new("script");
     let line = format!("exec '{}' up", up.get_program().display());

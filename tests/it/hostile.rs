@@ -19,7 +19,7 @@ use crate::{
     support::{IMAGE, docker, inspected},
 };
 
-const IDLE: &str = "pull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n";
+const IDLE: &str = "pull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"host\"\n";
 
 fn idle(test: &str) -> Project {
     Project::with(test, &format!("[targets.api]\nimage = \"{IMAGE}\"\n{IDLE}"))
@@ -32,7 +32,7 @@ fn container(project: &Project, name: &str, image: &str, pairs: &[(&str, &str)])
         pairs.iter().flat_map(|(key, value)| ["--label".into(), format!("{key}={value}")]).collect();
     let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
     let made = docker(
-        &[&["run", "-d", "--init", "--network", "none", "--name", &name], &labels[..], &[image, "idle"]].concat(),
+        &[&["run", "-d", "--init", "--network", "host", "--name", &name], &labels[..], &[image, "idle"]].concat(),
     );
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     name

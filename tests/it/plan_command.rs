@@ -11,7 +11,7 @@ const BEFORE: &str = r#"
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["idle"]
-network_mode = "none"
+network_mode = "host"
 environment = { LOG_LEVEL = "info", API_KEY = "hunter2" }
 
 [targets.db]
@@ -25,7 +25,7 @@ healthcheck = { test = ["CMD", "/mcp-server", "exists", "/mcp-server"], interval
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["idle"]
-network_mode = "none"
+network_mode = "host"
 
 [networks.inner]
 internal = true
@@ -37,7 +37,7 @@ const AFTER: &str = r#"
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["lines", "--count", "3"]
-network_mode = "none"
+network_mode = "host"
 environment = { LOG_LEVEL = "debug", API_KEY = "hunter3" }
 mem_limit = "64m"
 
@@ -184,7 +184,7 @@ async fn a_plan_only_reads() {
 fn a_plan_tells_of_drift_and_of_dead_owners() {
     let idle = |name: &str| {
         format!(
-            "[targets.{name}]\nimage = \"mcpmon-test-server:latest\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n"
+            "[targets.{name}]\nimage = \"mcpmon-test-server:latest\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"host\"\n"
         )
     };
     let project = Project::with("drifted", &[idle("gone"), idle("paused"), idle("renamed"), idle("stopped")].concat());

@@ -153,9 +153,9 @@ fn garbage_from_the_client_is_answered_and_breaks_nothing() {
 
 #[test]
 fn endless_noise_costs_no_memory() {
-    // A gigabyte without a line end, then a server.
-    const NOISE: usize = 1_000_000_000;
-    let project = shell("stdio-flood", "head -c 1000000000 /dev/zero | tr '\\\\0' x; echo; exec ./mcp-server stdio");
+    // Two hundred megabytes without a line end, many times what may be held, then a server.
+    const NOISE: usize = 200_000_000;
+    let project = shell("stdio-flood", "head -c 200000000 /dev/zero | tr '\\\\0' x; echo; exec ./mcp-server stdio");
     let mut command = project.command(&["run", "local"]);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("mcpmon starts");

@@ -15,7 +15,7 @@ const IDLE: &str = r#"
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["idle"]
-network_mode = "none"
+network_mode = "host"
 "#;
 
 /// One that ignores every polite signal.
@@ -24,7 +24,7 @@ const STUBBORN: &str = r#"
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["stubborn"]
-network_mode = "none"
+network_mode = "host"
 "#;
 
 #[test]
@@ -134,7 +134,9 @@ fn a_signal_while_things_are_being_made_leaves_nothing() {
 
 #[test]
 fn a_killed_mcpmon_is_followed_by_one_that_takes_its_place() {
-    let project = Project::with("again", IDLE);
+    // In the host's network the old one would be gone before the new one starts.
+    let idle = IDLE.replace("\"host\"", "\"none\"");
+    let project = Project::with("again", &idle);
     let first = project.settled();
     let old = project.id("api");
     let dead = first.pid();
@@ -142,7 +144,7 @@ fn a_killed_mcpmon_is_followed_by_one_that_takes_its_place() {
     drop(first);
     assert_eq!(project.id("api"), old, "a killed process can't clean up");
     // Another configuration: it can't be taken over.
-    project.config(&format!("{IDLE}environment = {{ A = \"1\" }}\n"));
+    project.config(&format!("{idle}environment = {{ A = \"1\" }}\n"));
     let mut up = project.up(&[]);
     let replaced = up.wait("action_started", "api");
     assert_eq!(replaced.text("action"), "replace");

@@ -18,7 +18,7 @@ fn an_external_network_or_volume_that_is_missing_is_waited_for() {
         let name = format!("{}-ext", project.name);
         let use_it = match word {
             "network" => "networks = [\"ext\"]",
-            _ => "network_mode = \"none\"\nvolumes = [\"ext:/x\"]",
+            _ => "network_mode = \"host\"\nvolumes = [\"ext:/x\"]",
         };
         project.config(&idle(&format!("{use_it}\n[{word}s.ext]\nexternal = true\nname = \"{name}\"")));
         let mut up = project.up(&[]);
@@ -39,7 +39,7 @@ fn an_external_network_or_volume_that_is_missing_is_waited_for() {
 
 #[test]
 fn a_source_that_is_missing_is_said() {
-    let project = Project::with("confg", &idle("network_mode = \"none\"\nvolumes = [\"./confg.json:/conf.json:ro\"]"));
+    let project = Project::with("confg", &idle("network_mode = \"host\"\nvolumes = [\"./confg.json:/conf.json:ro\"]"));
     let plan = project.run(&["plan"]);
     let words = "warning: targets.api.volumes: confg.json is not there: the engine makes an empty folder of it";
     assert!(plan.code == 0 && plan.err.contains(words), "{plan:?}");
@@ -59,7 +59,7 @@ fn a_source_that_is_missing_is_said() {
 fn a_source_that_is_gone_is_not_made_by_a_start() {
     let project = Project::new("source-gone");
     project.write("one.txt", "1");
-    project.config(&idle("network_mode = \"none\"\nvolumes = [\"./one.txt:/one.txt:ro\"]"));
+    project.config(&idle("network_mode = \"host\"\nvolumes = [\"./one.txt:/one.txt:ro\"]"));
     let mut up = project.settled();
     for end in [&["kill"][..], &["rm", "-f"]] {
         std::fs::remove_file(project.path("one.txt")).expect("it is there");

@@ -9,7 +9,7 @@ use crate::{
 
 /// A target of the tests' image; `more` are further lines of its table.
 fn target(name: &str, command: &str, more: &str) -> String {
-    let network = if more.contains("network") { "" } else { "network_mode = \"none\"\n" };
+    let network = if more.contains("network") { "" } else { "network_mode = \"host\"\n" };
     format!("[targets.{name}]\nimage = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = {command}\n{network}{more}\n")
 }
 

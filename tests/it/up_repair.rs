@@ -13,7 +13,7 @@ const IDLE: &str = r#"
 image = "mcpmon-test-server:latest"
 pull_policy = "never"
 command = ["idle"]
-network_mode = "none"
+network_mode = "host"
 "#;
 
 /// Far above what is promised (one second), far below the resync (30 s): a busy machine does not make it red,
@@ -84,7 +84,7 @@ fn what_is_renamed_gets_its_name_back() {
 
 #[test]
 fn a_network_that_is_removed_comes_back_with_who_was_on_it() {
-    let project = Project::with("network", &IDLE.replace("network_mode = \"none\"\n", ""));
+    let project = Project::with("network", &IDLE.replace("network_mode = \"host\"\n", ""));
     let mut up = project.settled();
     let networks = |container: &serde_json::Value| container["NetworkSettings"]["Networks"].clone();
     let before = networks(&project.inspect("api"));
@@ -133,7 +133,7 @@ fn a_foreign_container_that_takes_the_name_is_left_alone() {
     let project = Project::with("foreign", IDLE);
     let name = project.container("api");
     // Made by hand, without any of mcpmon's labels: removed by this test itself.
-    let made = docker(&["run", "-d", "--network", "none", "--name", &name, "mcpmon-test-server:latest", "idle"]);
+    let made = docker(&["run", "-d", "--network", "host", "--name", &name, "mcpmon-test-server:latest", "idle"]);
     let foreign = String::from_utf8_lossy(&made.stdout).trim().to_owned();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let remove = Removal(foreign.clone());

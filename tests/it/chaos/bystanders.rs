@@ -45,12 +45,12 @@ impl Bystanders {
         let label = format!("{OWN_LABEL}={}", strangers.name);
         let mut ids = Vec::new();
         for _ in 0..2 {
-            let run = docker(&["run", "-d", "--init", "--network", "none", "--label", &label, IMAGE, "idle"]);
+            let run = docker(&["run", "-d", "--init", "--network", "host", "--label", &label, IMAGE, "idle"]);
             assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
             ids.push(String::from_utf8_lossy(&run.stdout).trim().to_owned());
         }
         let idle =
-            format!("image = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"none\"\n");
+            format!("image = \"{IMAGE}\"\npull_policy = \"never\"\ncommand = [\"idle\"]\nnetwork_mode = \"host\"\n");
         let kept = Project::with("chaos-kept", &format!("[targets.api]\n{idle}[targets.db]\n{idle}"));
         let up = kept.settled();
         ids.extend(["api", "db"].map(|target| kept.id(target)));

@@ -166,7 +166,7 @@ impl Doomed {
             )))),
             Kind::Compose => {
                 let service = format!(
-                    "{{image: '{IMAGE}', pull_policy: never, command: [idle], init: true, network_mode: none, \
+                    "{{image: '{IMAGE}', pull_policy: never, command: [idle], init: true, network_mode: host, \
                      volumes: ['./content:/content:ro'], labels: {{{OWN_LABEL}: {name}}}}}"
                 );
                 project

@@ -18,10 +18,11 @@ fn made(place: &Place) -> Vec<(String, String)> {
 fn same_with_and_without(shape: &'static Shape) {
     let place = Place::new("compose-line", shape.name);
     shape.write(&place.project);
-    place.ok(&format!("docker compose {} up -d", shape.options), false);
+    // What a container is made of does not change by its start.
+    place.ok(&format!("docker compose {} create", shape.options), false);
     let without = made(&place);
     assert_eq!(without.len(), shape.services.iter().map(|(_, count)| count).sum::<usize>(), "{}", shape.name);
-    place.ok(&format!("docker compose {} down -v -t 1", shape.options), false);
+    place.clear();
 
     place.ok(&format!("docker compose {} up -d", shape.options), true);
     assert_eq!(made(&place), without, "{}", shape.name);
@@ -77,10 +78,10 @@ fn lines_end_as_without_mcpmon() {
     let place = Place::new("compose-ends", "ends");
     place.write(
         "compose.yaml",
-        "services:\n  ok: {image: mcpmon-test-server, command: [lines, --count, '2', --then-exit, '0'], network_mode: none}\n  \
-         bad: {image: mcpmon-test-server, command: [exit, '3'], network_mode: none}\n  \
-         long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n  \
-         odd: {image: mcpmon-test-server, command: [idle], network_mode: none, depends_on: {bad: {condition: service_completed_successfully}}}\n",
+        "services:\n  ok: {image: mcpmon-test-server, command: [lines, --count, '2', --then-exit, '0'], network_mode: host}\n  \
+         bad: {image: mcpmon-test-server, command: [exit, '3'], network_mode: host}\n  \
+         long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n  \
+         odd: {image: mcpmon-test-server, command: [idle], network_mode: host, depends_on: {bad: {condition: service_completed_successfully}}}\n",
     );
     // Lines in any order: several containers print.
     let told = |output: Output| {
@@ -113,20 +114,20 @@ fn lines_end_as_without_mcpmon() {
     ] {
         let without = told(place.output(line, false));
         let kept = place.running().into_iter().map(|(name, _, _)| name).collect::<Vec<_>>();
-        place.ok("docker compose down -t 0 --remove-orphans", false);
+        place.clear();
         let with = told(place.output(line, true));
         assert_eq!(with, without, "{line}");
         let left = place.running();
         assert_eq!(left.iter().map(|(name, _, _)| name.clone()).collect::<Vec<_>>(), kept, "{line}");
         assert!(left.iter().all(|(_, _, runs)| !runs), "{line}: {left:?}");
-        place.ok("docker compose down -t 0 --remove-orphans", false);
+        place.clear();
     }
 }
 
 #[test]
 fn what_is_missing_or_can_not_be_is_said() {
     let place = Place::new("compose-bad", "bad");
-    place.write("compose.yaml", "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: none}\n");
+    place.write("compose.yaml", "services:\n  web: {image: mcpmon-test-server, command: [idle], network_mode: host}\n");
     let program = |name: &str, script: &str| {
         let file: PathBuf = place.project.path("bad").join("bin").join(name);
         fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");

@@ -11,7 +11,7 @@ use crate::support::until;
 fn a_line_that_is_ended_while_it_starts_leaves_nothing_running() {
     let place = Place::new("compose-early", "early");
     let service = |name: &str, more: &str| {
-        format!("  {name}: {{image: mcpmon-test-server, command: [idle], init: true, network_mode: none{more}}}\n")
+        format!("  {name}: {{image: mcpmon-test-server, command: [idle], init: true, network_mode: host{more}}}\n")
     };
     let chain = [service("a", ""), service("b", ", depends_on: [a]"), service("c", ", depends_on: [b]")].concat();
     place.write("compose.yaml", &format!("services:\n{chain}"));
@@ -27,7 +27,7 @@ fn compose_that_does_not_end_is_killed_and_leaves_nothing_running() {
     let place = Place::new("compose-stuck", "stuck");
     place.write(
         "compose.yaml",
-        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n",
     );
     let mut going = place.start("docker compose up -t 0");
     until("it runs", || place.counts_running() == 1);
@@ -50,7 +50,7 @@ fn signals_stop_what_runs_and_so_does_a_kill() {
     let place = Place::new("compose-signals", "ends");
     place.write(
         "compose.yaml",
-        "services:\n  long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+        "services:\n  long: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n",
     );
     for (signal, code) in [("INT", 130), ("TERM", 130), ("HUP", 129)] {
         let mut going = place.start("docker compose up long");

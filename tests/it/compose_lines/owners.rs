@@ -17,7 +17,7 @@ fn what_a_create_line_made_is_its_users() {
     let place = Place::new("compose-create", "create");
     place.write(
         "compose.yaml",
-        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n",
     );
     place.ok("docker compose create", true);
     place.ok("docker compose start", true);
@@ -43,7 +43,7 @@ fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_
     let place = Place::new("compose-left", "left");
     place.write(
         "compose.yaml",
-        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: none}\n",
+        "services:\n  web: {image: mcpmon-test-server, command: [idle], init: true, network_mode: host}\n",
     );
     let found = || {
         let listed = place.project.run(&["cleanup", "--dry-run", "--verbose", "--format", "json"]).events();
@@ -66,10 +66,12 @@ fn what_an_up_line_left_stopped_is_its_users_and_what_a_killed_one_left_running_
     until("it runs", || place.counts_running() == 1);
     going.signal("KILL");
     until("the watchdog stops it, and is done", || place.counts_running() == 0 && found().is_none());
-    let going = place.start("docker compose up");
+    let mut going = place.start("docker compose up");
     until("it is the session's", || place.keeper() == BTreeSet::from([going.child.id().to_string()]));
     until("it runs", || place.counts_running() == 1);
     kill_with_watchdog(going.child.id());
+    // The signal's sender does not wait for the end.
+    going.child.wait().expect("it ended");
     assert_eq!((place.counts_running(), found().as_deref()), (1, Some("orphan")));
 }
 
@@ -78,7 +80,7 @@ fn what_is_detached_from_by_its_keys_goes_on_and_is_its_users() {
     let place = Place::new("compose-keys", "keys");
     place.write(
         "compose.yaml",
-        "services:\n  web: {image: mcpmon-test-server, command: [lines, --every, '100'], network_mode: none}\n",
+        "services:\n  web: {image: mcpmon-test-server, command: [lines, --every, '100'], network_mode: host}\n",
     );
     // A terminal of its own, made by script(1).
     let mut command = Command::new("script");

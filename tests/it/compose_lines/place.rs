@@ -97,11 +97,16 @@ impl Place {
     pub(super) fn start(&self, line: &str) -> Going {
         Going::new(self.command(line, true))
     }
+
+    /// Removes what its lines made, for a fraction of what `docker compose down` costs.
+    pub(super) fn clear(&self) {
+        sweep(&Kind::MADE, &[&format!("com.docker.compose.project={}", self.name)]);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        sweep(&Kind::MADE, &[&format!("com.docker.compose.project={}", self.name)]);
+        self.clear();
         engine_api::remove(Kind::Image, &format!("{}-web", self.name));
     }
 }

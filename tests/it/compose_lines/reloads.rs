@@ -12,7 +12,7 @@ use crate::{
 fn a_change_under_one_of_twenty_touches_that_one_only() {
     let mut place = Place::new("compose-twenty", "twenty");
     let services = (0..20).fold("services:\n".to_owned(), |services, n| {
-        let made = "image: mcpmon-test-server, command: [idle], init: true, network_mode: none";
+        let made = "image: mcpmon-test-server, command: [idle], init: true, network_mode: host";
         services + &format!("  s{n}: {{{made}, volumes: ['./src/{n}:/src']}}\n")
     });
     place.write("compose.yaml", &services);
@@ -69,34 +69,34 @@ const STACK: &str = "services:
     build: ./app
     command: [lines, --every, '50', --text, WORD]
     init: true
-    network_mode: none
+    network_mode: host
     volumes: [data:/data]
     labels: [mcpmon.project=stolen, own=1]
   api:
     image: mcpmon-test-server
     command: [lines, --every, '50']
     init: true
-    network_mode: none
+    network_mode: host
     volumes: ['./src:/src']
     depends_on: {db: {condition: service_started}}
   db:
     image: mcpmon-test-server
     command: [lines, --every, '100']
     init: true
-    network_mode: none
+    network_mode: host
     profiles: []
     volumes: ['./src/text:/text']
   after:
     image: mcpmon-test-server
     command: [idle]
     init: true
-    network_mode: none
+    network_mode: host
     depends_on: {api: {condition: service_started, restart: true}}
   copied:
     image: mcpmon-test-server
     command: [lines, --every, '100']
     init: true
-    network_mode: none
+    network_mode: host
     develop:
       watch:
         - {path: ./copied, action: sync+restart, target: /copied}
@@ -208,7 +208,7 @@ const TIED: &str = "services:
     image: mcpmon-test-server
     command: [idle]
     init: true
-    network_mode: none
+    network_mode: host
     depends_on: {web: {condition: service_started, restart: true}}
     develop: {watch: [{path: ./asked, action: rebuild}]}
 ";
@@ -296,7 +296,7 @@ fn what_is_restarted_from_outside_is_followed_on() {
     place.write(
         "compose.yaml",
         "services:
-  web: {image: mcpmon-test-server, command: [lines, --every, '50'], network_mode: none, volumes: ['./src:/src']}\n",
+  web: {image: mcpmon-test-server, command: [lines, --every, '50'], network_mode: host, volumes: ['./src:/src']}\n",
     );
     place.write("src/text", "one");
     let mut going = place.start("docker compose up");
@@ -314,7 +314,7 @@ fn what_is_restarted_from_outside_is_followed_on() {
 #[test]
 fn what_a_plain_line_made_anew_is_no_longer_mcpmons() {
     let place = Place::new("compose-taken", "taken");
-    let made = "image: mcpmon-test-server, command: [lines, --every, '50'], init: true, network_mode: none";
+    let made = "image: mcpmon-test-server, command: [lines, --every, '50'], init: true, network_mode: host";
     place.write(
         "compose.yaml",
         &format!(
