@@ -95,7 +95,7 @@ async fn down(engine: &Docker, settings: &Settings, args: &DownArgs, reporter: &
             .chain(networks.filter_map(|labels| known.keeper_by_labels(labels)))
             .chain(keepers.iter().map(|lease| (lease.pid, lease.pid_start)))
             .collect();
-        if end_owners(owners, longest_grace(&containers)).await? {
+        if end_owners(owners, longest_grace(&containers), reporter).await? {
             containers = found(engine, settings).await?.ours;
         }
     } else {
@@ -238,7 +238,7 @@ async fn found(engine: &Docker, settings: &Settings) -> Result<Found> {
 }
 
 /// Asks every living owner to end, and waits until it has: it removes its containers itself. True when there was one.
-async fn end_owners(owners: BTreeSet<(u32, u64)>, grace: Duration) -> Result<bool> {
+async fn end_owners(owners: BTreeSet<(u32, u64)>, grace: Duration, reporter: &Reporter) -> Result<bool> {
     let mut any = false;
     for (pid, started) in owners {
         let failed = |error| {
@@ -247,6 +247,10 @@ async fn end_owners(owners: BTreeSet<(u32, u64)>, grace: Duration) -> Result<boo
         let Some(process) = Process::open(pid, started).map_err(failed)? else { continue };
         // What a label says may be anybody's word: no process but this user's own mcpmon hears of it.
         if !process.is_own_mcpmon() {
+            let message = format!(
+                "process {pid} is said to keep the project, and is no mcpmon of this user's as far as can be told: it is left alone"
+            );
+            reporter.report(Event::Warning { message });
             continue;
         }
         process.terminate().map_err(failed)?;
