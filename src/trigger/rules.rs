@@ -218,11 +218,10 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
             Breadth::System if root.origin != Origin::Named => {}
             Breadth::System | Breadth::TooWide => warnings.push(format!(
                 "{}: {} `{}` is not watched, because it holds far more than this server; name the folders that matter \
-                 in `targets.{}.watch.paths`",
+                 in `watch.paths` (MCPMON_WATCH)",
                 target.name,
                 root.origin.describe(),
                 root.path.display(),
-                target.name,
             )),
         }
     }

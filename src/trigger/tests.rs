@@ -309,9 +309,11 @@ fn roots_that_are_too_wide_are_left_out_and_said() {
     let warnings = &rules.targets()[0].warnings;
     assert_eq!(warnings.len(), 6, "{warnings:#?}");
     assert!(
-        warnings[0].contains("the bind mount of `/` is not watched") && warnings[0].contains("targets.api.watch.paths"),
+        warnings[0].contains("the bind mount of `/` is not watched")
+            && warnings[0].contains(" in `watch.paths` (MCPMON_WATCH)"),
         "{warnings:#?}"
     );
+    assert!(warnings.iter().all(|warning| !warning.contains("targets.")), "there is no such key: {warnings:#?}");
 }
 
 #[test]
