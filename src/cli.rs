@@ -8,10 +8,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// What `mcpmon --help` ends with.
 const WAYS_IN: &str = "\
 Without a file:
-  mcpmon COMMAND …             a stdio session with a plain command: mcpmon python server.py
-  mcpmon docker run -i …       a stdio session with a container
-  mcpmon docker run …          the line as typed, with labels and a reload on saved files; -d is followed
-  mcpmon docker compose … up   the same for the services of a compose project; -d leaves a supervisor
+  mcpmon COMMAND …            a stdio session with a command (python server.py)
+  mcpmon docker run -i …      a stdio session with a container
+  mcpmon docker run …         with labels, reloaded on a save; -d is followed
+  mcpmon docker compose up …  the same for services; -d leaves a supervisor
 
 podman and docker-compose do as well. From such a word on no flag is mcpmon's; every other docker line is docker's own.
 
@@ -343,6 +343,7 @@ mod tests {
     #[test]
     fn help_names_every_way_in() {
         let help = Cli::command().render_long_help().to_string();
+        assert!(super::WAYS_IN.lines().filter(|line| line.starts_with(' ')).all(|line| line.chars().count() < 80));
         for line in ["mcpmon COMMAND", "mcpmon docker run", "mcpmon docker compose", "docker-compose", "podman"] {
             assert!(help.contains(line), "{line}: {help}");
         }
