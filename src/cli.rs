@@ -5,15 +5,23 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// What `mcpmon --help` ends with.
+const WAYS_IN: &str = "\
+Without a file:
+  mcpmon COMMAND …            a stdio session with a command (python server.py)
+  mcpmon docker run -i …      a stdio session with a container
+  mcpmon docker run …         with labels, reloaded on a save; -d is followed
+  mcpmon docker compose up …  the same for services; -d leaves a supervisor
+
+podman and docker-compose do as well. From such a word on no flag is mcpmon's; every other docker line is docker's own.
+
+Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, 69 engine unreachable, \
+78 configuration error, 130/143 ended by a signal.";
+
 /// `mcpmon`: runs MCP servers in containers, reloads them when files are saved, leaves nothing behind.
 #[derive(Debug, Parser)]
 #[command(name = "mcpmon", version = crate::VERSION, about, max_term_width = 100, args_conflicts_with_subcommands = false)]
-#[command(
-    after_help = "mcpmon docker run … (podman as well) runs the line as typed, and leaves nothing of it behind; with -d \
-                        it follows the container and restarts it when mounted files are saved.\n\n\
-                        Exit codes: 0 done, 1 failed, 2 changes (plan --detailed-exitcode), 64 usage, \
-                        69 engine unreachable, 78 configuration error, 130/143 ended by a signal."
-)]
+#[command(after_help = WAYS_IN)]
 pub struct Cli {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -222,9 +230,8 @@ In an MCP client's configuration (most call the file mcp.json or settings.json):
     }
   }
 
-Without --config, mcpmon.toml is looked for in the folder that the client starts servers in, and above it.
-stdout carries the server's messages and nothing else; what people read is on stderr, which most clients keep
-in a log.";
+Without --config, mcpmon.toml is looked for in the folder that the client starts servers in, and above it. \
+stdout carries the server's messages and nothing else; what people read is on stderr, which most clients keep in a log.";
 
 /// `mcpmon run`.
 #[derive(Debug, Clone, Default, Args)]
@@ -239,12 +246,12 @@ pub struct RunArgs {
 
 /// What `mcpmon cleanup --help` ends with.
 const CLEANUP_HELP: &str = "\
-An orphan is a container that says mcpmon.managed=true and names no process, or one that is dead. It is stopped, killed
-where it does not end in time, and removed: eight at once, all within one grace period. With -v, what is left alone is
+An orphan is a container that says mcpmon.managed=true and names no process, or one that is dead. It is stopped, killed \
+where it does not end in time, and removed: eight at once, all within one grace period. With -v, what is left alone is \
 listed too, with the reason.
 
-Exit codes: 0 nothing is left to do (or --dry-run), 1 something was left: not agreed to, or it could not be removed; 69
-engine unreachable. Without a terminal and without --force nothing is removed.";
+Exit codes: 0 nothing is left to do (or --dry-run), 1 something was left: not agreed to, or it could not be removed; \
+69 engine unreachable. Without a terminal and without --force nothing is removed.";
 
 /// `mcpmon cleanup`.
 #[derive(Debug, Clone, Default, Args)]
@@ -323,6 +330,34 @@ mod tests {
     #[test]
     fn the_flags_fit_together() {
         Cli::command().debug_assert();
+    }
+
+    /// What help ends with, of `mcpmon` and of each of its commands.
+    fn endings() -> Vec<String> {
+        let all = Cli::command();
+        let commands = all.get_subcommands().chain([&all]);
+        let texts = commands.flat_map(|one| [one.get_after_help(), one.get_after_long_help()]);
+        texts.flatten().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn help_names_every_way_in() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(super::WAYS_IN.lines().filter(|line| line.starts_with(' ')).all(|line| line.chars().count() < 80));
+        for line in ["mcpmon COMMAND", "mcpmon docker run", "mcpmon docker compose", "docker-compose", "podman"] {
+            assert!(help.contains(line), "{line}: {help}");
+        }
+    }
+
+    #[test]
+    fn prose_in_help_is_broken_by_the_terminals_width_alone() {
+        let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+        assert!(endings().len() > 2);
+        for text in endings() {
+            let lines: Vec<&str> = text.lines().collect();
+            let broken = lines.windows(2).find(|pair| is_prose(pair[0]) && is_prose(pair[1]));
+            assert_eq!(broken, None, "{text}");
+        }
     }
 
     #[test]

@@ -92,6 +92,9 @@ impl Watcher {
     /// Watches what these rules want and these input files (missing ones too), as a difference to what is watched
     /// already. When it returns, everything that changes from now on will be seen.
     pub async fn set(&self, rules: Arc<Rules>, inputs: impl IntoIterator<Item = PathBuf>) {
+        for what in rules.described() {
+            tracing::debug!("{what}");
+        }
         let (reply, done) = oneshot::channel();
         let inputs: BTreeSet<PathBuf> = inputs.into_iter().map(|path| crate::trigger::rules::tidy(&path)).collect();
         self.inbox.command(Command::Set { rules, inputs, reply });

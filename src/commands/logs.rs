@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, Result},
     model::{
-        Labels, ObservedContainer, Settings, State,
+        Labels, ObservedContainer, Project, Settings, State, TargetKind,
         labels::{MANAGED, PROJECT, STDIO},
         target::belongs,
     },
@@ -59,8 +59,7 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
         containers.into_iter().filter(|container| container.labels.target().is_some_and(wanted)).collect();
     containers.sort_by_key(|container| container.created);
     if containers.is_empty() {
-        let message = format!("{project} has no containers to show logs of; `mcpmon up` starts them");
-        reporter.report(Event::Warning { message });
+        reporter.report(Event::Warning { message: nothing_to_show(&settings.project, &args.targets) });
     }
     let positions = history(engine, &containers, args.tail, &reporter).await;
 
@@ -94,6 +93,16 @@ pub async fn report(engine: &impl Engine, settings: &Settings, args: &LogsArgs, 
             }
         }
     }
+}
+
+/// Nothing that was asked for has a container.
+fn nothing_to_show(project: &Project, names: &[String]) -> String {
+    let is_command =
+        |name: &String| project.targets.get(name).is_some_and(|target| matches!(target.kind, TargetKind::Process(_)));
+    if !names.is_empty() && names.iter().all(is_command) {
+        return format!("{}: a plain command has no logs here: what it prints goes to its client", names.join(", "));
+    }
+    format!("{} has no containers to show logs of; `mcpmon up` starts them", project.name)
 }
 
 /// What a stdio session's server prints goes to its client; the engine keeps nothing of it.

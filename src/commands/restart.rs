@@ -80,7 +80,7 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
             return Err(of_another_file(&project.name, &file, keeper));
         }
         if !any {
-            return Err(Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it"));
+            return Err(no_container(project, name));
         }
     }
     let ties = of_targets(project);
@@ -102,6 +102,15 @@ async fn restart(engine: &Docker, settings: &Settings, args: &RestartArgs, repor
         try_join_all(restarts).await?;
     }
     Ok(())
+}
+
+/// There is nothing to restart.
+fn no_container(project: &Project, name: &str) -> Error {
+    if project.targets.get(name).is_some_and(|target| matches!(target.kind, TargetKind::Process(_))) {
+        return Error::failed(format!("target {name} is a plain command and has no container"))
+            .hint(format!("an MCP client starts it, with `mcpmon run {name}`; a saved file starts it again"));
+    }
+    Error::failed(format!("target {name} has no container")).hint("`mcpmon up` makes it")
 }
 
 /// What there is of a target.
@@ -139,4 +148,20 @@ async fn again(engine: &Docker, container: &ObservedContainer, cause: &str, repo
     let duration_ms = millis(began.elapsed());
     reporter.report(Event::ActionDone { target, action: ActionKind::Restart, duration_ms });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{target::ProcessTarget, testing};
+
+    #[test]
+    fn only_what_up_makes_is_said_to_be_made_by_it() {
+        let mut local = testing::target("local", "image");
+        local.kind = TargetKind::Process(ProcessTarget { words: vec!["sh".into()], stop_grace_period: TURN });
+        let project = testing::project([testing::target("api", "image"), local]);
+        let hint = |name: &str| no_container(&project, name).hint.unwrap_or_default();
+        assert_eq!(hint("api"), "`mcpmon up` makes it");
+        assert!(hint("local").contains("`mcpmon run local`"), "{}", hint("local"));
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     node::{Data, Node},
     problem::{KeyPath, Segment},
 };
-use crate::model::secret::looks_secret;
+use crate::model::secret::{MASK, looks_secret};
 
 mod assigned;
 
@@ -53,6 +53,13 @@ pub fn is_secret_at(path: &KeyPath) -> bool {
         [.., Segment::Key(table), Segment::Key(key)] => is_secret(table, key),
         _ => false,
     }
+}
+
+/// An item of a table's list form, `KEY=value`, as it may be shown; none where it is no secret.
+pub fn masked_item(path: &KeyPath, text: &str) -> Option<String> {
+    let [.., Segment::Key(table), Segment::Index(_)] = &path.0[..] else { return None };
+    let (key, _) = text.split_once('=')?;
+    is_secret(table, key).then(|| format!("{key}={MASK}"))
 }
 
 fn secrets(node: &Node, table: &str, spans: &mut Vec<Range<usize>>) {

@@ -11,7 +11,7 @@ use super::{
     nearest::nearest,
     node::{Data, Node},
     problem::{KeyPath, Segment},
-    secret::is_secret_at,
+    secret::{is_secret_at, masked_item},
     shape::Schema,
     unset::default_of,
 };
@@ -284,7 +284,7 @@ fn mask(value: &Value, path: &KeyPath, secrets: &Secrets) -> Value {
             Value::Array(*tag, items.collect())
         }
         value if is_secret_at(path) => Value::String(value.tag(), MASK.to_owned()),
-        Value::String(tag, text) => Value::String(*tag, secrets.hide(text)),
+        Value::String(tag, text) => Value::String(*tag, masked_item(path, text).unwrap_or_else(|| secrets.hide(text))),
         value => value.clone(),
     }
 }

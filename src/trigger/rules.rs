@@ -157,6 +157,17 @@ impl Rules {
         explicit.chain(roots).collect()
     }
 
+    /// What is watched, in words, each with its reason: for whoever asks why a save does nothing. What a plain command is
+    /// made of is told by who finds it.
+    pub fn described(&self) -> impl Iterator<Item = String> {
+        self.targets.iter().flat_map(|target| {
+            let rules = target.explicit.iter().map(|rule| (&rule.path, "develop.watch"));
+            let roots = target.roots.iter().filter(|root| root.origin != Origin::Command);
+            let roots = roots.map(|root| (&root.path, root.origin.reason()));
+            rules.chain(roots).map(|(path, why)| format!("{}: watching {}: {why}", target.target, path.display()))
+        })
+    }
+
     /// Files mcpmon reads itself.
     pub fn inputs(&self) -> &BTreeSet<PathBuf> {
         &self.inputs
@@ -218,11 +229,10 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
             Breadth::System if root.origin != Origin::Named => {}
             Breadth::System | Breadth::TooWide => warnings.push(format!(
                 "{}: {} `{}` is not watched, because it holds far more than this server; name the folders that matter \
-                 in `targets.{}.watch.paths`",
+                 in `watch.paths` (MCPMON_WATCH)",
                 target.name,
                 root.origin.describe(),
                 root.path.display(),
-                target.name,
             )),
         }
     }
@@ -256,6 +266,16 @@ fn target_rules(project: &Project, target: &Target, home: Option<&Path>) -> Targ
 }
 
 impl Origin {
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Named => "watch.paths",
+            Self::Bind => "a bind mount",
+            Self::Context => "the build context",
+            Self::BuildFile => "the build reads it",
+            Self::Command => "the command is made of it",
+        }
+    }
+
     fn describe(self) -> &'static str {
         match self {
             Self::Named => "the watch path",

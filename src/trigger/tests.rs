@@ -309,8 +309,34 @@ fn roots_that_are_too_wide_are_left_out_and_said() {
     let warnings = &rules.targets()[0].warnings;
     assert_eq!(warnings.len(), 6, "{warnings:#?}");
     assert!(
-        warnings[0].contains("the bind mount of `/` is not watched") && warnings[0].contains("targets.api.watch.paths"),
+        warnings[0].contains("the bind mount of `/` is not watched")
+            && warnings[0].contains(" in `watch.paths` (MCPMON_WATCH)"),
         "{warnings:#?}"
+    );
+    assert!(warnings.iter().all(|warning| !warning.contains("targets.")), "there is no such key: {warnings:#?}");
+}
+
+#[test]
+fn what_is_watched_is_told_with_its_reason() {
+    let rules = rules(|watch, run| {
+        watch.auto = true;
+        watch.paths = vec!["/shared".into()];
+        watch.rules = vec![rule("/p/web", Sync, &[], &[])];
+        run.spec.volumes = vec![bind(Path::new("/p/src"))];
+        run.build = Some(build(Path::new("/p/img"), None));
+    });
+    let told: Vec<String> = rules.described().collect();
+    assert_eq!(
+        told,
+        [
+            "api: watching /p/web: develop.watch",
+            "api: watching /p/src: a bind mount",
+            "api: watching /p/img: the build context",
+            "api: watching /p/img/Dockerfile: the build reads it",
+            "api: watching /p/img/Dockerfile.dockerignore: the build reads it",
+            "api: watching /p/img/.dockerignore: the build reads it",
+            "api: watching /shared: watch.paths",
+        ]
     );
 }
 

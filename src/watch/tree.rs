@@ -95,10 +95,9 @@ impl Tree {
         for (target, root) in rules.left_out(&ignores) {
             self.warn(format!(
                 "{}: the bind mount of `{}` is not watched, because `.gitignore` excludes it; name it in \
-                 `targets.{}.watch.paths` to watch it all the same",
+                 `watch.paths` (MCPMON_WATCH) to watch it all the same",
                 target.target,
                 root.display(),
-                target.target
             ));
         }
 

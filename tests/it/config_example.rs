@@ -16,7 +16,24 @@ use mcpmon::{
 };
 use serde_json::Value;
 
+use crate::readme::blocks;
+
 const EXAMPLE: &str = include_str!("../../mcpmon.toml.example");
+
+/// The files of the examples.
+const OTHERS: [(&str, &str); 3] = [
+    ("examples/compose/mcpmon.toml", include_str!("../../examples/compose/mcpmon.toml")),
+    ("examples/quickstart/mcpmon.toml", include_str!("../../examples/quickstart/mcpmon.toml")),
+    ("examples/stdio/run/mcpmon.toml", include_str!("../../examples/stdio/run/mcpmon.toml")),
+];
+
+/// The pages that show part of a file.
+const PAGES: [(&str, &str); 4] = [
+    ("README.md", include_str!("../../README.md")),
+    ("docs/compose.md", include_str!("../../docs/compose.md")),
+    ("docs/configuration.md", include_str!("../../docs/configuration.md")),
+    ("docs/reload.md", include_str!("../../docs/reload.md")),
+];
 
 fn toml_as_json(text: &str) -> Value {
     serde_json::to_value(toml::from_str::<toml::Table>(text).expect("TOML")).expect("JSON")
@@ -71,7 +88,11 @@ fn has_every_key_there_is() {
 
 #[test]
 fn is_valid_by_the_schema_and_has_the_defaults_it_speaks_of() {
-    for (name, text) in [("mcpmon.toml.example", EXAMPLE), ("the defaults", DEFAULTS)] {
+    let shown = PAGES.iter().flat_map(|(page, text)| blocks(text, "toml").into_iter().map(move |block| (*page, block)));
+    let all = [("mcpmon.toml.example", EXAMPLE), ("the defaults", DEFAULTS)].into_iter().chain(OTHERS).chain(shown);
+    let all: Vec<(&str, &str)> = all.collect();
+    assert_eq!(all.len(), 2 + OTHERS.len() + PAGES.len(), "one part in each page");
+    for (name, text) in all {
         let errors: Vec<String> = jsonschema::draft202012::new(&schema())
             .expect("a schema")
             .iter_errors(&toml_as_json(text))

@@ -29,7 +29,7 @@ const EVENTS: &str = include_str!("../../docs/events.md");
 const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// The fenced blocks in that language, in order.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let opening = format!("\n```{language}\n");
     page.split(&opening).skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect()
 }

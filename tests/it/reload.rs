@@ -386,7 +386,8 @@ fn variables_and_flags_say_what_is_watched() {
     let project = Project::new("watched");
     project.write("content/greeting.txt", "hello\n");
     project.write("lib/code.py", "1\n");
-    project.config(&greeter("mcp.transport = \"stdio\""));
+    let command = "\n[targets.local]\nrun = [\"sh\", \"lib/code.py\"]\n";
+    project.config(&format!("{}{command}", greeter("mcp.transport = \"stdio\"")));
 
     // MCPMON_WATCH replaces what mcpmon finds itself: the bind mount causes nothing.
     let mut command = project.command(&["up", "--format", "json"]);
@@ -399,6 +400,9 @@ fn variables_and_flags_say_what_is_watched() {
     project.write("lib/code.py", "2\n");
     assert_eq!(up.wait("files_changed", "api").text("path"), "lib/code.py");
     outcome(&mut up);
+    // A plain command is none of `up`'s: it is not said to start again.
+    let told = up.seen(|event| event["event"] == "files_changed" && event["target"] == "local");
+    assert_eq!(told, Vec::<Value>::new());
     up.interrupt();
 
     // With the token auto both do.

@@ -53,6 +53,9 @@ impl Watching {
         let settings = with_binds(session.settings.clone(), binds);
         let rules = Arc::new(Rules::new(&settings, context.home().as_deref()));
         let watcher = if rules.roots().is_empty() { None } else { Some(Watcher::new()?) };
+        if watcher.is_none() {
+            tracing::debug!("nothing is watched: the line has no such mount; MCPMON_WATCH names other folders");
+        }
         let warnings = rules.targets().iter().flat_map(|target| target.warnings.clone()).collect();
         Ok(Self { trigger: Trigger::new(Arc::clone(&rules)), rules, warnings, watcher })
     }

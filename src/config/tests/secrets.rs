@@ -9,6 +9,9 @@ command = ['run', '--password', '${DB_PASSWORD}']
 environment = { DB = 'postgres://u:${DB_PASSWORD}@db', MODE = 'quick', TOKEN_X = '${TOKEN_X:-default5}' }
 labels = { note = 'is ${DB_PASSWORD}', api-key = 'label7', url = 'http://u:pw77@h' }
 logging = { driver = 'x', options = { splunk-token = 'option7' } }
+[targets.web.compose.override.services.web]
+environment = ['API_KEY=list77', 'MODE=slow']
+build.args = ['NPM_TOKEN=list77']
 ";
 
 fn project() -> Project {
@@ -16,7 +19,7 @@ fn project() -> Project {
 }
 
 fn assert_none(text: &str) {
-    for secret in ["hunter3", "default5", "label7", "option7", "pw77"] {
+    for secret in ["hunter3", "default5", "label7", "option7", "pw77", "list77"] {
         assert!(!text.contains(secret), "{secret} in:\n{text}");
     }
 }
@@ -26,10 +29,13 @@ fn are_hidden_where_the_configuration_is_shown() {
     let loaded = project().load();
     assert_none(&loaded.to_toml(true));
     assert_none(&loaded.to_json(true).to_string());
-    let why = loaded.why("targets.api").unwrap();
-    assert_none(&format!("{why}{}", why.to_json()));
+    for target in ["targets.api", "targets.web"] {
+        let why = loaded.why(target).unwrap();
+        assert_none(&format!("{why}{}", why.to_json()));
+    }
     assert!(loaded.to_toml(false).contains("DB = \"postgres://u:***@db\""), "{}", loaded.to_toml(false));
     assert!(loaded.to_toml(false).contains("MODE = \"quick\""));
+    assert!(loaded.to_toml(false).contains("[\"API_KEY=***\", \"MODE=slow\"]"), "{}", loaded.to_toml(false));
 }
 
 #[test]

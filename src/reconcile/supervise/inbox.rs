@@ -6,7 +6,7 @@ use super::{Source, Supervisor, ended::Work};
 use crate::{
     engine::{Engine, EngineEvent, Images, resume::Update},
     model::{
-        ObservedContainer, Project, Settings, WatchSettings,
+        ObservedContainer, Project, Settings, TargetKind, WatchSettings,
         labels::{SESSION, TARGET},
         settings::WatchAction,
     },
@@ -214,7 +214,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         let mut settings = Settings::clone(&self.settings);
         let meant = scope(&settings.project, &self.options.targets).ok().flatten();
         for (name, target) in &mut settings.project.targets {
-            if !self.options.watch || meant.as_ref().is_some_and(|meant| !meant.contains(name)) {
+            // A plain command runs in a client's session, which watches for it.
+            let is_elsewhere = matches!(target.kind, TargetKind::Process(_));
+            let is_meant = meant.as_ref().is_none_or(|meant| meant.contains(name));
+            if !self.options.watch || !is_meant || is_elsewhere {
                 let nothing =
                     WatchSettings { paths: Vec::new(), auto: false, rules: Vec::new(), ..target.watch.clone() };
                 target.watch = nothing;
