@@ -11,7 +11,12 @@ use std::{
 
 use futures_util::StreamExt;
 
-use super::{context::Context, keeper::Words, said::Said, up::finish};
+use super::{
+    context::Context,
+    keeper::Words,
+    said::{Last, Said},
+    up::finish,
+};
 use crate::{
     cli::UpArgs,
     engine::{Engine, docker::Docker},
@@ -69,7 +74,7 @@ pub async fn wait(
         Came::Open { plan, in_time } => {
             let open = beside.open(&plan);
             beside.words_of(&open).into_iter().for_each(|event| reporter.report(event));
-            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args)))
+            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args, beside.can_not_read())))
         }
     };
     drop(reporter);
@@ -136,11 +141,14 @@ impl Beside<'_> {
             if is_held || !self.words_of(&open).is_empty() {
                 return Ok(Came::Open { plan, in_time: true });
             }
+            let lags = self.said.as_ref().and_then(|said| said.lags(self.inputs));
             tokio::select! {
                 () = &mut ended => return Ok(Came::Ended),
                 // Something happens on the engine, or it may have said something.
                 _ = events.next() => {}
                 () = more(self.said.as_mut()) => {}
+                // What it said before is about what is there now.
+                () = tokio::time::sleep(lags.unwrap_or_default()), if lags.is_some() => {}
                 () = tokio::time::sleep_until(deadline.into()) => return Ok(Came::Open { plan, in_time: false }),
             }
         }
@@ -163,20 +171,30 @@ impl Beside<'_> {
         plan.changes.iter().filter(|change| !is_same(&change.step)).collect()
     }
 
-    /// The supervisor's words on what failed of these.
+    /// The supervisor's words on why these are not as asked.
     fn words_of(&mut self, open: &[&Change]) -> Vec<Event> {
-        let Some(said) = &mut self.said else { return Vec::new() };
-        let failing = said.failing(self.inputs);
+        let Last { invalid, failing } = self.last();
+        if let Some(invalid) = invalid {
+            return vec![invalid];
+        }
         open.iter().filter_map(|change| failing.get(change.subject.name()).cloned()).collect()
     }
 
-    /// What runs may be as asked, and a rebuild of it have failed all the same.
+    /// Whether the supervisor can't read the file, which can be read here.
+    fn can_not_read(&mut self) -> bool {
+        self.last().invalid.is_some()
+    }
+
+    /// What runs may be as asked, and a rebuild of it have failed all the same, or the supervisor follow the file no more.
     fn tell_failing(&mut self, reporter: &Reporter) {
-        let Some(said) = &mut self.said else { return };
+        let Last { invalid, failing } = self.last();
         let is_meant = |name: &String| self.names.as_ref().is_none_or(|names| names.contains(name));
-        for (_, event) in said.failing(self.inputs).iter().filter(|(name, _)| is_meant(name)) {
-            reporter.report(event.clone());
-        }
+        let failing = failing.into_iter().filter(|(name, _)| is_meant(name)).map(|(_, event)| event);
+        invalid.into_iter().chain(failing).for_each(|event| reporter.report(event));
+    }
+
+    fn last(&mut self) -> Last {
+        self.said.as_mut().map_or_else(Last::default, |said| said.last(self.inputs))
     }
 }
 
@@ -215,8 +233,11 @@ fn not_as_asked(pid: u32, open: &[&Change], in_time: bool) -> Error {
     Error::failed(format!("the supervisor, pid {pid}, does not have this as asked{time}: {}", open.join(", ")))
 }
 
-fn hint(context: &Context, args: &UpArgs) -> &'static str {
-    if is_given(context, args) {
+fn hint(context: &Context, args: &UpArgs, can_not_read: bool) -> &'static str {
+    if can_not_read {
+        "the supervisor has the flags and variables that it was started with, and can't read the file with these: \
+         `mcpmon down`, then `mcpmon up -d`"
+    } else if is_given(context, args) {
         "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given now: for \
          those `mcpmon down`, then `mcpmon up -d`"
     } else {
