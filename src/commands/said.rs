@@ -39,6 +39,8 @@ pub struct Said {
     /// What has not ended with a line break yet.
     rest: Vec<u8>,
     last: Last,
+    /// What failed and is tried again.
+    tried: BTreeMap<String, Event>,
 }
 
 impl Said {
@@ -53,7 +55,7 @@ impl Said {
         let file = private::read_own(log).map_err(|error| {
             Error::failed(format!("the supervisor's log {} can't be read", log.display())).caused_by(error)
         })?;
-        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), last: Last::default() })
+        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), last: Last::default(), tried: BTreeMap::new() })
     }
 
     /// Reads on. Nothing as long as what it said may be about what was in these files before they were saved.
@@ -84,19 +86,35 @@ impl Said {
         let lines = std::mem::replace(&mut self.rest, rest);
         for event in lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()) {
             match &event {
-                // What failed before is tried again.
-                Event::ConfigReloaded { .. } => self.last = Last::default(),
+                // What failed before says nothing of what is asked for now.
+                Event::ConfigReloaded { .. } => {
+                    self.last = Last::default();
+                    self.tried.clear();
+                }
                 Event::ConfigInvalid { .. } => self.last.invalid = Some(event),
                 Event::ActionFailed { target, .. } | Event::ReloadFailed { target, .. } => {
                     self.last.failing.insert(target.clone(), event);
                 }
                 // That it waits since is no news.
                 Event::Held { target, .. } => drop(self.last.failing.entry(target.clone()).or_insert(event)),
-                Event::ActionStarted { target, .. }
-                | Event::ActionDone { target, .. }
+                Event::ActionStarted { target, .. } => {
+                    let before = self.last.failing.remove_entry(target);
+                    self.tried.extend(before);
+                }
+                // The same failure is said once: what was tried and is not done has failed as before.
+                Event::Settled { .. } => {
+                    for (target, before) in std::mem::take(&mut self.tried) {
+                        self.last.failing.entry(target).or_insert(before);
+                    }
+                }
+                Event::ActionDone { target, .. }
                 | Event::FilesChanged { target, .. }
                 | Event::Reloaded { target, .. }
-                | Event::Ready { target, .. } => drop(self.last.failing.remove(target)),
+                | Event::Unchanged { target, .. }
+                | Event::Ready { target, .. } => {
+                    self.last.failing.remove(target);
+                    self.tried.remove(target);
+                }
                 _ => {}
             }
         }
@@ -160,6 +178,16 @@ mod tests {
         fs::write(&log, &more).expect("written");
         tokio::time::timeout(Duration::from_secs(20), said.more()).await.expect("it hears of it");
         assert_eq!(said.last(&inputs).failing.keys().collect::<Vec<_>>(), ["c", "half"]);
+        // It has failed as before, which is said once; what was done meanwhile has not.
+        let begins = |target: &str| Event::ActionStarted {
+            target: target.into(),
+            action: ActionKind::Replace,
+            cause: String::new(),
+        };
+        let done = Event::ActionDone { target: "c".into(), action: ActionKind::Replace, duration_ms: 1 };
+        more += &lines(&[begins("c"), done, begins("d"), Event::Settled { ready: 0, held: 1, duration_ms: 1 }]);
+        fs::write(&log, &more).expect("written");
+        assert_eq!(said.last(&inputs).failing.keys().collect::<Vec<_>>(), ["a", "half"]);
         // What it can't read says why nothing else happens; what it has read anew makes all of it old.
         let invalid = Event::ConfigInvalid { error: "no".into() };
         more += &lines(std::slice::from_ref(&invalid));
