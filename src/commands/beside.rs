@@ -2,7 +2,7 @@
 //! it has what the file asks for, and to say so, or why it has not.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     path::PathBuf,
     pin::pin,
@@ -14,14 +14,14 @@ use futures_util::StreamExt;
 use super::{
     context::Context,
     keeper::Words,
-    said::{Last, Said},
+    said::{Last, Said, lags},
     up::finish,
 };
 use crate::{
     cli::UpArgs,
     engine::{Engine, docker::Docker},
     error::{Error, Result},
-    model::{Project, Settings, labels::PROJECT},
+    model::{Lease, Project, Settings, labels::PROJECT},
     orphan::Processes,
     output::{
         Event, Reporter,
@@ -31,6 +31,7 @@ use crate::{
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
     session::{
         self,
+        leases::written,
         process::{Process, ThisHost},
     },
 };
@@ -59,6 +60,7 @@ pub async fn wait(
         until_ready: args.wait,
         engine,
         inputs: &settings.inputs,
+        pid,
         said: log(context, &settings.project, words.as_ref()).await,
     };
     let (reporter, reports) = Reporter::channel();
@@ -89,8 +91,7 @@ fn opened(pid: u32) -> Result<Option<Process>> {
     Process::open(pid, started).map_err(no_hold)
 }
 
-/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then there is no reason to
-/// show, and everything else all the same.
+/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then its lease has to do.
 async fn log(context: &Context, project: &Project, words: Option<&Words>) -> Option<Said> {
     words.filter(|words| !words.in_foreground())?;
     Said::open(&context.state_folder().join(format!("{}.log", project.name))).await.ok()
@@ -106,6 +107,8 @@ struct Beside<'a> {
     engine: &'a Docker,
     /// The files that the settings are read from.
     inputs: &'a [PathBuf],
+    /// The supervisor's process id.
+    pid: u32,
     said: Option<Said>,
 }
 
@@ -141,7 +144,7 @@ impl Beside<'_> {
             if is_held || !self.words_of(&open).is_empty() {
                 return Ok(Came::Open { plan, in_time: true });
             }
-            let lags = self.said.as_ref().and_then(|said| said.lags(self.inputs));
+            let lags = self.lags();
             tokio::select! {
                 () = &mut ended => return Ok(Came::Ended),
                 // Something happens on the engine, or it may have said something.
@@ -194,8 +197,36 @@ impl Beside<'_> {
     }
 
     fn last(&mut self) -> Last {
-        self.said.as_mut().map_or_else(Last::default, |said| said.last(self.inputs))
+        if let Some(said) = &mut self.said {
+            return said.last(self.inputs);
+        }
+        match self.lags() {
+            Some(_) => Last::default(),
+            None => Last { failing: self.lease().map(|lease| failing(&lease)).unwrap_or_default(), ..Last::default() },
+        }
     }
+
+    /// How much longer its words may be about what was there before an edit.
+    fn lags(&self) -> Option<Duration> {
+        match &self.said {
+            Some(said) => said.lags(self.inputs),
+            None => lags(self.lease().and_then(|lease| written(lease.session)), self.inputs),
+        }
+    }
+
+    /// What the supervisor says to everybody.
+    fn lease(&self) -> Option<Lease> {
+        let mut leases = session::known().leases.into_iter();
+        leases.find(|lease| lease.pid == self.pid && lease.project.as_ref() == Some(&self.project.name))
+    }
+}
+
+/// What a session could not replace.
+fn failing(lease: &Lease) -> BTreeMap<String, Event> {
+    let failed = lease.reload_failed.iter().map(|(target, error)| {
+        (target.clone(), Event::ReloadFailed { target: target.clone(), error: error.clone(), log: Vec::new() })
+    });
+    failed.collect()
 }
 
 /// Waits until a supervisor has said more.

@@ -67,11 +67,9 @@ impl Said {
         if self.lags(inputs).is_some() { Last::default() } else { self.last.clone() }
     }
 
-    /// How much longer what it said may be about what was in these files before they were saved; none: it is about what is
-    /// there now.
+    /// See [`lags`].
     pub fn lags(&self, inputs: &[PathBuf]) -> Option<Duration> {
-        let saved = inputs.iter().filter_map(|path| path.metadata().ok()).map(|about| changed(&about)).max()?;
-        lag(self.file.metadata().ok().map(|about| changed(&about)), saved, SystemTime::now())
+        lags(self.file.metadata().and_then(|about| about.modified()).ok(), inputs)
     }
 
     /// Waits until something is written. Nothing is lost when the future is dropped half-way.
@@ -121,6 +119,13 @@ impl Said {
     }
 }
 
+/// How much longer what a supervisor said, and when it `spoke` last, may be about what was in these files before they were
+/// saved; none: it is about what is there now.
+pub fn lags(spoke: Option<SystemTime>, inputs: &[PathBuf]) -> Option<Duration> {
+    let saved = inputs.iter().filter_map(|path| path.metadata().ok()).map(|about| changed(&about)).max()?;
+    lag(spoke, saved, SystemTime::now())
+}
+
 /// When a file was changed. Not when it says that it was: one that is copied or unpacked into its place may be older.
 fn changed(about: &Metadata) -> SystemTime {
     let (seconds, nanos) =
@@ -128,7 +133,7 @@ fn changed(about: &Metadata) -> SystemTime {
     UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
-/// See [`Said::lags`].
+/// See [`lags`].
 fn lag(spoke: Option<SystemTime>, saved: SystemTime, now: SystemTime) -> Option<Duration> {
     if spoke >= Some(saved) {
         return None;
