@@ -13,7 +13,7 @@ use futures_util::StreamExt;
 
 use super::{
     context::Context,
-    keeper::Words,
+    keeper::{Words, left_out},
     said::{Last, Said, lags},
     up::finish,
 };
@@ -76,7 +76,7 @@ pub async fn wait(
         Came::Open { plan, in_time } => {
             let open = beside.open(&plan);
             beside.words_of(&open).into_iter().for_each(|event| reporter.report(event));
-            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args, beside.can_not_read())))
+            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args, words.as_ref(), beside.can_not_read())))
         }
     };
     drop(reporter);
@@ -264,15 +264,24 @@ fn not_as_asked(pid: u32, open: &[&Change], in_time: bool) -> Error {
     Error::failed(format!("the supervisor, pid {pid}, does not have this as asked{time}: {}", open.join(", ")))
 }
 
-fn hint(context: &Context, args: &UpArgs, can_not_read: bool) -> &'static str {
+fn hint(context: &Context, args: &UpArgs, words: Option<&Words>, can_not_read: bool) -> String {
+    let left_out = words.map(|words| left_out(words, &context.global, &context.environment)).unwrap_or_default();
     if can_not_read {
         "the supervisor has the flags and variables that it was started with, and can't read the file with these: \
          `mcpmon down`, then `mcpmon up -d`"
+            .to_owned()
+    } else if !left_out.is_empty() {
+        format!(
+            "the supervisor was started with {0}, and this command was not: `mcpmon up -d {0}`, or `mcpmon down` and then \
+             this command again",
+            left_out.join(" ")
+        )
     } else if is_given(context, args) {
         "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given now: for \
          those `mcpmon down`, then `mcpmon up -d`"
+            .to_owned()
     } else {
-        "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there"
+        "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there".to_owned()
     }
 }
 
