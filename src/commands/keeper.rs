@@ -66,7 +66,8 @@ fn profiles(variable: &str) -> Vec<String> {
     variable.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
 }
 
-/// The flags that the keeper was started with and that are not given now, so that it keeps something else.
+/// The flags that the keeper was started with and that are not given now, so that it keeps something else: as a shell takes
+/// them.
 pub fn left_out(keeper: &Words, global: &GlobalArgs, environment: &BTreeMap<String, String>) -> Vec<String> {
     let by_variable = environment.get(PROFILE).map(|named| profiles(named)).unwrap_or_default();
     let profile = if global.profile.is_empty() { &by_variable } else { &global.profile };
@@ -74,7 +75,11 @@ pub fn left_out(keeper: &Words, global: &GlobalArgs, environment: &BTreeMap<Stri
     for (flag, then, now) in
         [("--profile", &keeper.global.profile, profile), ("--set", &keeper.global.set, &global.set)]
     {
-        flags.extend(then.iter().filter(|value| !now.contains(value)).map(|value| format!("{flag} {value}")));
+        flags.extend(
+            then.iter()
+                .filter(|value| !now.contains(value))
+                .map(|value| format!("{flag} {}", shell_words::quote(value))),
+        );
     }
     flags
 }
@@ -162,8 +167,9 @@ mod tests {
             ("--profile ci", "", "", "--profile ci"),
             ("--profile ci", "--profile ci", "", ""),
             ("--profile ci", "", "x, ci", ""),
-            ("--profile ci --set a=b --set c=d", "--set c=d", "x", "--profile ci --set a=b"),
+            ("--profile ci --set a=b --set c=d", "--set c=d", "x", "--profile ci --set 'a=b'"),
             ("", "--profile ci", "", ""),
+            ("--set targets.api.command=$x", "", "", "--set 'targets.api.command=$x'"),
         ] {
             let environment = BTreeMap::from([(PROFILE.to_owned(), variable.to_owned())]);
             let found = left_out(&up(keeper), &up(now).global, &environment).join(" ");
