@@ -16,7 +16,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{container_name, dependency_order, image, meant, plan, scope, short};
+pub use decide::{container_name, dependency_order, down_of, image, meant, plan, scope, short};
 
 /// The field that says that an image is another one.
 const IMAGE_ID: &str = "image id";

@@ -2,7 +2,7 @@
 //! it has what the file asks for, and to say so, or why it has not.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::pending,
     path::PathBuf,
     pin::pin,
@@ -11,12 +11,17 @@ use std::{
 
 use futures_util::StreamExt;
 
-use super::{context::Context, keeper::Words, said::Said, up::finish};
+use super::{
+    context::Context,
+    keeper::{Words, left_out},
+    said::{Last, Said, lags},
+    up::finish,
+};
 use crate::{
     cli::UpArgs,
     engine::{Engine, docker::Docker},
     error::{Error, Result},
-    model::{Project, Settings, labels::PROJECT},
+    model::{Lease, Project, Settings, labels::PROJECT},
     orphan::Processes,
     output::{
         Event, Reporter,
@@ -26,6 +31,7 @@ use crate::{
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
     session::{
         self,
+        leases::written,
         process::{Process, ThisHost},
     },
 };
@@ -54,6 +60,7 @@ pub async fn wait(
         until_ready: args.wait,
         engine,
         inputs: &settings.inputs,
+        pid,
         said: log(context, &settings.project, words.as_ref()).await,
     };
     let (reporter, reports) = Reporter::channel();
@@ -69,7 +76,7 @@ pub async fn wait(
         Came::Open { plan, in_time } => {
             let open = beside.open(&plan);
             beside.words_of(&open).into_iter().for_each(|event| reporter.report(event));
-            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args)))
+            Err(not_as_asked(pid, &open, in_time).hint(hint(context, args, words.as_ref(), beside.can_not_read())))
         }
     };
     drop(reporter);
@@ -84,8 +91,7 @@ fn opened(pid: u32) -> Result<Option<Process>> {
     Process::open(pid, started).map_err(no_hold)
 }
 
-/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then there is no reason to
-/// show, and everything else all the same.
+/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then its lease has to do.
 async fn log(context: &Context, project: &Project, words: Option<&Words>) -> Option<Said> {
     words.filter(|words| !words.in_foreground())?;
     Said::open(&context.state_folder().join(format!("{}.log", project.name))).await.ok()
@@ -101,6 +107,8 @@ struct Beside<'a> {
     engine: &'a Docker,
     /// The files that the settings are read from.
     inputs: &'a [PathBuf],
+    /// The supervisor's process id.
+    pid: u32,
     said: Option<Said>,
 }
 
@@ -136,11 +144,14 @@ impl Beside<'_> {
             if is_held || !self.words_of(&open).is_empty() {
                 return Ok(Came::Open { plan, in_time: true });
             }
+            let lags = self.lags();
             tokio::select! {
                 () = &mut ended => return Ok(Came::Ended),
                 // Something happens on the engine, or it may have said something.
                 _ = events.next() => {}
                 () = more(self.said.as_mut()) => {}
+                // What it said before is about what is there now.
+                () = tokio::time::sleep(lags.unwrap_or_default()), if lags.is_some() => {}
                 () = tokio::time::sleep_until(deadline.into()) => return Ok(Came::Open { plan, in_time: false }),
             }
         }
@@ -163,21 +174,59 @@ impl Beside<'_> {
         plan.changes.iter().filter(|change| !is_same(&change.step)).collect()
     }
 
-    /// The supervisor's words on what failed of these.
+    /// The supervisor's words on why these are not as asked.
     fn words_of(&mut self, open: &[&Change]) -> Vec<Event> {
-        let Some(said) = &mut self.said else { return Vec::new() };
-        let failing = said.failing(self.inputs);
+        let Last { invalid, failing } = self.last();
+        if let Some(invalid) = invalid {
+            return vec![invalid];
+        }
         open.iter().filter_map(|change| failing.get(change.subject.name()).cloned()).collect()
     }
 
-    /// What runs may be as asked, and a rebuild of it have failed all the same.
+    /// Whether the supervisor can't read the file, which can be read here.
+    fn can_not_read(&mut self) -> bool {
+        self.last().invalid.is_some()
+    }
+
+    /// What runs may be as asked, and a rebuild of it have failed all the same, or the supervisor follow the file no more.
     fn tell_failing(&mut self, reporter: &Reporter) {
-        let Some(said) = &mut self.said else { return };
+        let Last { invalid, failing } = self.last();
         let is_meant = |name: &String| self.names.as_ref().is_none_or(|names| names.contains(name));
-        for (_, event) in said.failing(self.inputs).iter().filter(|(name, _)| is_meant(name)) {
-            reporter.report(event.clone());
+        let failing = failing.into_iter().filter(|(name, _)| is_meant(name)).map(|(_, event)| event);
+        invalid.into_iter().chain(failing).for_each(|event| reporter.report(event));
+    }
+
+    fn last(&mut self) -> Last {
+        if let Some(said) = &mut self.said {
+            return said.last(self.inputs);
+        }
+        match self.lags() {
+            Some(_) => Last::default(),
+            None => Last { failing: self.lease().map(|lease| failing(&lease)).unwrap_or_default(), ..Last::default() },
         }
     }
+
+    /// How much longer its words may be about what was there before an edit.
+    fn lags(&self) -> Option<Duration> {
+        match &self.said {
+            Some(said) => said.lags(self.inputs),
+            None => lags(self.lease().and_then(|lease| written(lease.session)), self.inputs),
+        }
+    }
+
+    /// What the supervisor says to everybody.
+    fn lease(&self) -> Option<Lease> {
+        let mut leases = session::known().leases.into_iter();
+        leases.find(|lease| lease.pid == self.pid && lease.project.as_ref() == Some(&self.project.name))
+    }
+}
+
+/// What a session could not replace.
+fn failing(lease: &Lease) -> BTreeMap<String, Event> {
+    let failed = lease.reload_failed.iter().map(|(target, error)| {
+        (target.clone(), Event::ReloadFailed { target: target.clone(), error: error.clone(), log: Vec::new() })
+    });
+    failed.collect()
 }
 
 /// Waits until a supervisor has said more.
@@ -215,12 +264,24 @@ fn not_as_asked(pid: u32, open: &[&Change], in_time: bool) -> Error {
     Error::failed(format!("the supervisor, pid {pid}, does not have this as asked{time}: {}", open.join(", ")))
 }
 
-fn hint(context: &Context, args: &UpArgs) -> &'static str {
-    if is_given(context, args) {
+fn hint(context: &Context, args: &UpArgs, words: Option<&Words>, can_not_read: bool) -> String {
+    let left_out = words.map(|words| left_out(words, &context.global, &context.environment)).unwrap_or_default();
+    if can_not_read {
+        "the supervisor has the flags and variables that it was started with, and can't read the file with these: \
+         `mcpmon down`, then `mcpmon up -d`"
+            .to_owned()
+    } else if !left_out.is_empty() {
+        format!(
+            "the supervisor was started with {0}, and this command was not: `mcpmon up -d {0}`, or `mcpmon down` and then \
+             this command again",
+            left_out.join(" ")
+        )
+    } else if is_given(context, args) {
         "`mcpmon plan` shows what is missing. The supervisor follows the file, but not flags or variables given now: for \
          those `mcpmon down`, then `mcpmon up -d`"
+            .to_owned()
     } else {
-        "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there"
+        "`mcpmon plan` shows what is missing. The supervisor follows the file: mend it there".to_owned()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the mcpmon that keeps a project already was asked for, by its command line: whether it does what is asked now.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     time::{Duration, UNIX_EPOCH},
 };
@@ -54,13 +54,34 @@ pub fn words_of(pid: u32) -> Option<Words> {
     let Cli { mut global, command, .. } = Cli::try_parse_from(words).ok()?;
     let Some(Command::Up(up)) = command else { return None };
     if global.profile.is_empty() {
-        // Asked for by its variable.
         let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap_or_default();
         let named = environment.split('\0').find_map(|entry| entry.strip_prefix(PROFILE)?.strip_prefix('='));
-        global.profile.extend(named.unwrap_or_default().split(',').map(|name| name.trim().to_owned()));
-        global.profile.retain(|name| !name.is_empty());
+        global.profile = profiles(named.unwrap_or_default());
     }
     Some(Words { global, up })
+}
+
+/// Those that the variable asks for.
+fn profiles(variable: &str) -> Vec<String> {
+    variable.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
+}
+
+/// The flags that the keeper was started with and that are not given now, so that it keeps something else: as a shell takes
+/// them.
+pub fn left_out(keeper: &Words, global: &GlobalArgs, environment: &BTreeMap<String, String>) -> Vec<String> {
+    let by_variable = environment.get(PROFILE).map(|named| profiles(named)).unwrap_or_default();
+    let profile = if global.profile.is_empty() { &by_variable } else { &global.profile };
+    let mut flags = Vec::new();
+    for (flag, then, now) in
+        [("--profile", &keeper.global.profile, profile), ("--set", &keeper.global.set, &global.set)]
+    {
+        flags.extend(
+            then.iter()
+                .filter(|value| !now.contains(value))
+                .map(|value| format!("{flag} {}", shell_words::quote(value))),
+        );
+    }
+    flags
 }
 
 /// Whether the keeper does what is asked of it: flags reach it only at its start.
@@ -137,6 +158,23 @@ mod tests {
         let expected = "mcpmon, pid 7, keeps project acme in the foreground since 2026-09-21T14:13:20Z: no other is started, and it ends with its terminal";
         assert_eq!(said, expected);
         assert!(in_foreground(8, "acme", &[]).starts_with("mcpmon, pid 8, keeps project acme in the foreground: "));
+    }
+
+    #[test]
+    fn what_a_keeper_has_and_is_not_given_now_is_known() {
+        for (keeper, now, variable, expected) in [
+            ("", "", "", ""),
+            ("--profile ci", "", "", "--profile ci"),
+            ("--profile ci", "--profile ci", "", ""),
+            ("--profile ci", "", "x, ci", ""),
+            ("--profile ci --set a=b --set c=d", "--set c=d", "x", "--profile ci --set 'a=b'"),
+            ("", "--profile ci", "", ""),
+            ("--set targets.api.command=$x", "", "", "--set 'targets.api.command=$x'"),
+        ] {
+            let environment = BTreeMap::from([(PROFILE.to_owned(), variable.to_owned())]);
+            let found = left_out(&up(keeper), &up(now).global, &environment).join(" ");
+            assert_eq!(found, expected, "{keeper:?} {now:?} {variable:?}");
+        }
     }
 
     #[test]

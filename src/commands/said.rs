@@ -1,13 +1,14 @@
-//! What a supervisor in the background said last of each target, read from its log: whoever waits beside it learns from
-//! there why a target is not as asked. It must not know what is asked for.
+//! What a supervisor in the background said last of its file and of each target, read from its log: whoever waits beside it
+//! learns from there why a target is not as asked. It must not know what is asked for.
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{File, Metadata},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -17,6 +18,18 @@ use crate::{
     watch::{ChangeReceiver, Watcher},
 };
 
+/// What a supervisor may take to notice that a file was saved. Where it has said nothing by then, there was nothing new in it.
+const NOTICES: Duration = Duration::from_secs(10);
+
+/// Its last words.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Last {
+    /// It can't read its configuration as that is now, and goes by the one before.
+    pub invalid: Option<Event>,
+    /// What failed or is held, by target.
+    pub failing: BTreeMap<String, Event>,
+}
+
 /// Its log, read as far as it has been written.
 #[derive(Debug)]
 pub struct Said {
@@ -25,7 +38,9 @@ pub struct Said {
     _watcher: Watcher,
     /// What has not ended with a line break yet.
     rest: Vec<u8>,
-    failing: BTreeMap<String, Event>,
+    last: Last,
+    /// What failed and is tried again.
+    tried: BTreeMap<String, Event>,
 }
 
 impl Said {
@@ -40,21 +55,21 @@ impl Said {
         let file = private::read_own(log).map_err(|error| {
             Error::failed(format!("the supervisor's log {} can't be read", log.display())).caused_by(error)
         })?;
-        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), failing: BTreeMap::new() })
+        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), last: Last::default(), tried: BTreeMap::new() })
     }
 
-    /// Reads on. Gives what failed or is held, by target. Nothing where one of these files was saved after its last word:
-    /// that may be about what was there before.
-    pub fn failing(&mut self, inputs: &[PathBuf]) -> &BTreeMap<String, Event> {
-        const NONE: &BTreeMap<String, Event> = &BTreeMap::new();
+    /// Reads on. Nothing as long as what it said may be about what was in these files before they were saved.
+    pub fn last(&mut self, inputs: &[PathBuf]) -> Last {
         let mut more = Vec::new();
         // What can't be read is not known: then nothing is said.
         let _ = self.file.read_to_end(&mut more);
         self.hear(&more);
-        let saved = |path: &PathBuf| path.metadata().and_then(|meta| meta.modified()).ok();
-        let last: Option<SystemTime> = inputs.iter().filter_map(saved).max();
-        let spoke = self.file.metadata().and_then(|meta| meta.modified()).ok();
-        if spoke < last { NONE } else { &self.failing }
+        if self.lags(inputs).is_some() { Last::default() } else { self.last.clone() }
+    }
+
+    /// See [`lags`].
+    pub fn lags(&self, inputs: &[PathBuf]) -> Option<Duration> {
+        lags(self.file.metadata().and_then(|about| about.modified()).ok(), inputs)
     }
 
     /// Waits until something is written. Nothing is lost when the future is dropped half-way.
@@ -69,28 +84,67 @@ impl Said {
         let lines = std::mem::replace(&mut self.rest, rest);
         for event in lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()) {
             match &event {
+                // What failed before says nothing of what is asked for now.
+                Event::ConfigReloaded { .. } => {
+                    self.last = Last::default();
+                    self.tried.clear();
+                }
+                Event::ConfigInvalid { .. } => self.last.invalid = Some(event),
                 Event::ActionFailed { target, .. } | Event::ReloadFailed { target, .. } => {
-                    self.failing.insert(target.clone(), event);
+                    self.last.failing.insert(target.clone(), event);
                 }
                 // That it waits since is no news.
-                Event::Held { target, .. } => drop(self.failing.entry(target.clone()).or_insert(event)),
-                Event::ActionStarted { target, .. }
-                | Event::ActionDone { target, .. }
+                Event::Held { target, .. } => drop(self.last.failing.entry(target.clone()).or_insert(event)),
+                Event::ActionStarted { target, .. } => {
+                    let before = self.last.failing.remove_entry(target);
+                    self.tried.extend(before);
+                }
+                // The same failure is said once: what was tried and is not done has failed as before.
+                Event::Settled { .. } => {
+                    for (target, before) in std::mem::take(&mut self.tried) {
+                        self.last.failing.entry(target).or_insert(before);
+                    }
+                }
+                Event::ActionDone { target, .. }
                 | Event::FilesChanged { target, .. }
                 | Event::Reloaded { target, .. }
-                | Event::Ready { target, .. } => drop(self.failing.remove(target)),
+                | Event::Unchanged { target, .. }
+                | Event::Ready { target, .. } => {
+                    self.last.failing.remove(target);
+                    self.tried.remove(target);
+                }
                 _ => {}
             }
         }
     }
 }
 
+/// How much longer what a supervisor said, and when it `spoke` last, may be about what was in these files before they were
+/// saved; none: it is about what is there now.
+pub fn lags(spoke: Option<SystemTime>, inputs: &[PathBuf]) -> Option<Duration> {
+    let saved = inputs.iter().filter_map(|path| path.metadata().ok()).map(|about| changed(&about)).max()?;
+    lag(spoke, saved, SystemTime::now())
+}
+
+/// When a file was changed. Not when it says that it was: one that is copied or unpacked into its place may be older.
+fn changed(about: &Metadata) -> SystemTime {
+    let (seconds, nanos) =
+        (about.ctime().try_into().unwrap_or_default(), about.ctime_nsec().try_into().unwrap_or_default());
+    UNIX_EPOCH + Duration::new(seconds, nanos)
+}
+
+/// See [`lags`].
+fn lag(spoke: Option<SystemTime>, saved: SystemTime, now: SystemTime) -> Option<Duration> {
+    if spoke >= Some(saved) {
+        return None;
+    }
+    let left = NOTICES.checked_sub(now.duration_since(saved).unwrap_or_default())?;
+    Some(left).filter(|left| !left.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs,
-        time::{Duration, SystemTime},
-    };
+    use std::fs;
 
     use super::*;
     use crate::output::{ActionKind, lines::json};
@@ -112,16 +166,63 @@ mod tests {
         fs::write(&log, format!("no event\n{text}{}", json(&failed("half")))).expect("written");
         let mut said = Said::open(&log).await.expect("a log");
         let inputs = [input.clone(), folder.path().join("missing")];
-        let expected = BTreeMap::from([("a".to_owned(), failed("a")), ("c".to_owned(), held("c"))]);
-        assert_eq!(*said.failing(&inputs), expected);
-        // An edit that it has not seen.
-        let file = File::options().write(true).open(&input).expect("a file");
-        file.set_modified(SystemTime::now() + Duration::from_mins(1)).expect("a time");
-        assert_eq!(*said.failing(&inputs), BTreeMap::new());
-        file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+        let failing = BTreeMap::from([("a".to_owned(), failed("a")), ("c".to_owned(), held("c"))]);
+        assert_eq!(said.last(&inputs), Last { invalid: None, failing });
+        // An edit that it has not seen, however old the file says that it is.
+        let ahead =
+            |file: &File| changed(&file.metadata().expect("a file")) > changed(&said.file.metadata().expect("a log"));
+        let saved = || {
+            let file = File::options().write(true).open(&input).expect("a file");
+            file.set_modified(UNIX_EPOCH).expect("a time");
+            ahead(&file)
+        };
+        while !saved() {}
+        assert_eq!(said.last(&inputs), Last::default());
         let begins = Event::ActionStarted { target: "a".into(), action: ActionKind::Replace, cause: String::new() };
-        fs::write(&log, format!("no event\n{text}{}\n{}", json(&failed("half")), lines(&[begins]))).expect("written");
+        let mut more = format!("no event\n{text}{}\n{}", json(&failed("half")), lines(&[begins]));
+        fs::write(&log, &more).expect("written");
         tokio::time::timeout(Duration::from_secs(20), said.more()).await.expect("it hears of it");
-        assert_eq!(said.failing(&inputs).keys().collect::<Vec<_>>(), ["c", "half"]);
+        assert_eq!(said.last(&inputs).failing.keys().collect::<Vec<_>>(), ["c", "half"]);
+        // It has failed as before, which is said once; what was done meanwhile has not.
+        let begins = |target: &str| Event::ActionStarted {
+            target: target.into(),
+            action: ActionKind::Replace,
+            cause: String::new(),
+        };
+        let done = Event::ActionDone { target: "c".into(), action: ActionKind::Replace, duration_ms: 1 };
+        more += &lines(&[begins("c"), done, begins("d"), Event::Settled { ready: 0, held: 1, duration_ms: 1 }]);
+        fs::write(&log, &more).expect("written");
+        assert_eq!(said.last(&inputs).failing.keys().collect::<Vec<_>>(), ["a", "half"]);
+        // What it can't read says why nothing else happens; what it has read anew makes all of it old.
+        let invalid = Event::ConfigInvalid { error: "no".into() };
+        more += &lines(std::slice::from_ref(&invalid));
+        fs::write(&log, &more).expect("written");
+        assert_eq!(said.last(&inputs).invalid, Some(invalid));
+        more += &lines(&[Event::ConfigReloaded { files: Vec::new() }, failed("b")]);
+        fs::write(&log, &more).expect("written");
+        assert_eq!(
+            said.last(&inputs),
+            Last { invalid: None, failing: BTreeMap::from([("b".to_owned(), failed("b"))]) }
+        );
+    }
+
+    #[test]
+    fn what_was_said_before_a_save_counts_once_it_would_have_been_noticed() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        for (spoke, saved, now, left) in [
+            (Some(100), 99, 100, None),
+            (Some(100), 100, 100, None),
+            (Some(100), 101, 101, Some(10)),
+            (Some(100), 101, 108, Some(3)),
+            // A file that was saved as it was.
+            (Some(100), 101, 111, None),
+            (Some(100), 101, 1000, None),
+            (None, 101, 102, Some(9)),
+            // A clock that was moved.
+            (Some(100), 101, 50, Some(10)),
+        ] {
+            let left_now = lag(spoke.map(at), at(saved), at(now));
+            assert_eq!(left_now, left.map(Duration::from_secs), "{spoke:?} {saved} {now}");
+        }
     }
 }

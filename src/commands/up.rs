@@ -17,7 +17,7 @@ use crate::{
         Event, Reporter,
         show::{Options as ShowOptions, show_beside},
     },
-    plan::{meant, scope},
+    plan::{down_of, meant, scope},
     reconcile::{
         act::Executor,
         compose::Composing,
@@ -124,7 +124,7 @@ pub async fn kept_by(engine: &Docker, settings: &Settings) -> Result<Option<Keep
 
 /// What to do where two files have one project's name.
 pub fn two_files(other: &str) -> String {
-    format!("give one of the two another `name`, or end that one: `mcpmon --config {other} down`")
+    format!("give one of the two another `name`, or end that one: {}", down_of(other))
 }
 
 /// What a session is made of, besides what was typed.

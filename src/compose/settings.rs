@@ -22,7 +22,7 @@ use super::{
     mentions::mentions,
 };
 use crate::{
-    config::{dotenv, nearest::nearest},
+    config::{dotenv, environment::plain, nearest::nearest},
     error::{Error, Result},
     model::{Settings, Target, TargetKind, service::ComposeProject, target::ComposeTarget},
 };
@@ -133,6 +133,9 @@ impl Composer {
         let (overridden, _file) = with_overrides(&invocation, compose)?;
         let read = self.cli.config_of(&overridden, &compose.services).await;
         let strange = self.strange(&format!("targets.{name}"), &invocation, compose, &inputs).await;
+        if let Some(one) = strange.iter().find(|one| one.spelled.is_some()) {
+            return Err(one.error());
+        }
         // Compose does not always say which file it speaks of.
         let mut said = read.map_err(|error| match strange.iter().find(|one| one.is_nothing).or(strange.first()) {
             // Compose says as much, without the place.
@@ -181,19 +184,33 @@ struct Strange {
     place: String,
     /// The one whose name is nearly the same.
     meant: Option<String>,
+    /// The one that a variable's name must mean: `my_db` is all that it can say of `My-Db`.
+    spelled: Option<String>,
     /// Nothing that a container could be made from: it is no service of its own.
     is_nothing: bool,
 }
 
 impl Strange {
     fn error(&self) -> Error {
+        let Self { place, meant, spelled, .. } = self;
+        if let Some(spelled) = spelled {
+            let what = format!("no compose file has this service, and no variable can spell {spelled}");
+            return Error::config(format!("{place}: {what}")).hint(format!(
+                "name it in the file too, `override.services.{} = {{}}`, or use `--set`",
+                toml_key(spelled)
+            ));
+        }
         let what = "no compose file has this service, and it has neither image nor build";
-        let Self { place, meant, .. } = self;
         Error::config(format!("{place}: {what}")).hint(match meant {
             Some(meant) => format!("did you mean {meant}?"),
             None => "give it an image or a build, or take it out".to_owned(),
         })
     }
+}
+
+/// A key as a TOML file has it.
+fn toml_key(name: &str) -> String {
+    if name.contains('.') { format!("{name:?}") } else { name.to_owned() }
 }
 
 impl Composer {
@@ -221,7 +238,9 @@ impl Composer {
         let there = config.services;
         let strange = unknown.into_iter().filter(|(name, _)| !there.contains_key(*name)).map(|(name, service)| {
             let origin = compose.origins.get(name).map_or_else(String::new, |origin| format!("{origin}: "));
+            let spelled = origin.starts_with("MCPMON_").then(|| there.keys().find(|other| plain(other) == plain(name)));
             Strange {
+                spelled: spelled.flatten().cloned(),
                 place: format!("{origin}{target}.compose.override.services.{name}"),
                 meant: nearest(name, there.keys().map(String::as_str)).map(str::to_owned),
                 is_nothing: !MAKE.iter().any(|key| service.get(key).is_some()),

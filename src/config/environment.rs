@@ -220,6 +220,6 @@ fn match_name<'a, 'n>(
 }
 
 /// A name as a variable spells it. Keeps the length in bytes.
-fn plain(name: &str) -> String {
+pub fn plain(name: &str) -> String {
     name.chars().map(|c| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_uppercase() }).collect()
 }

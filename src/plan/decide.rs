@@ -570,9 +570,13 @@ pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>)
 
 /// Why what another file asked for is left alone.
 pub(super) fn of_other_file(file: &str) -> String {
-    format!(
-        "it was made from {file}, which has this project's name too: give one of the two another `name`, or `mcpmon --config {file} down`"
-    )
+    let down = down_of(file);
+    format!("it was made from {file}, which has this project's name too: give one of the two another `name`, or {down}")
+}
+
+/// The command line that ends what a file asks for, as a shell takes it.
+pub fn down_of(file: &str) -> String {
+    format!("`mcpmon --config {} down`", shell_words::quote(file))
 }
 
 /// What a client's stdio session keeps for its server is as good as one's own, as long as it runs as asked.

@@ -7,9 +7,11 @@ use std::{
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::{fs::OFlags, process::geteuid};
+use uuid::Uuid;
 
 use super::runtime_folder::{candidates, is_own};
 use crate::model::Lease;
@@ -33,6 +35,12 @@ enum Lock {
 /// Leases whose sessions live, from all folders. `dead`: that process is dead, by its labels.
 pub fn living(dead: impl Fn(&Lease) -> bool) -> Vec<Lease> {
     candidates().iter().flat_map(|folder| living_in(folder, &dead)).collect()
+}
+
+/// When a session wrote its lease last; none where it has none.
+pub fn written(session: Uuid) -> Option<SystemTime> {
+    let paths = candidates().into_iter().map(|folder| folder.join(format!("{session}{SUFFIX}")));
+    paths.filter_map(|path| path.metadata().and_then(|about| about.modified()).ok()).max()
 }
 
 /// Removes what dead sessions left in the folders.

@@ -390,6 +390,19 @@ fn what_can_not_be_is_said_in_composes_words() {
         let expected = format!("web: {variable}: targets.web.compose.override.services.dbs: no compose file {words}");
         assert_eq!((check.status.code(), told.contains(&expected)), (Some(code), true), "{told}");
     }
+    // One whose name no variable can spell is meant once the file names it.
+    project.write("compose.yaml", "services:\n  My-Db: {image: x}\n");
+    let variable = "MCPMON_TARGETS__WEB__COMPOSE__OVERRIDE__SERVICES__MY_DB__IMAGE";
+    let target = format!("[targets.web.compose]\nproject_name = \"{}\"\n", project_name(&project, "web"));
+    for (more, code, words) in [
+        ("", 78, "hint: name it in the file too, `override.services.My-Db = {}`, or use `--set`"),
+        ("override.services.My-Db = {}\n", 0, "ok: "),
+    ] {
+        project.config(&format!("{target}{more}"));
+        let check = project.command(&["config", "check"]).env(variable, "y").output().expect("mcpmon");
+        let told = String::from_utf8_lossy(&[check.stdout, check.stderr].concat()).into_owned();
+        assert_eq!((check.status.code(), told.contains(words)), (Some(code), true), "{told}");
+    }
     fs::remove_file(project.path("compose.yaml")).expect("removed");
     let told = said(&project.run(&["up"]));
     assert!(told.contains("no compose file was found"), "{told}");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    project::{OWN_LABEL, Project, kill_with_watchdog, processes_in},
+    project::{OWN_LABEL, Project, Ran, kill_with_watchdog, processes_in},
     support::{IMAGE, docker, until},
 };
 
@@ -339,6 +339,15 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     let reload_failed = || project.run(&["ps", "--format", "json"]).json()[0]["reload_failed"].clone();
     assert!(reload_failed().as_str().is_some_and(|why| why.starts_with("it ended")), "{}", reload_failed());
     assert!(project.run(&["ps"]).out.contains("running, reload failed"));
+    // A file that it can't read, for want of a variable that it was not started with.
+    project.config(&target("api", "[\"lines\"]", "environment = { KEY = \"${NEW_KEY:?set NEW_KEY}\" }"));
+    let ran = Ran::of(project.command(&["up", "-d"]).env("NEW_KEY", "1").output().expect("mcpmon"));
+    assert_eq!(ran.code, 1, "{ran:?}");
+    let said = ran.out.clone() + &ran.err;
+    assert!(
+        said.contains("set NEW_KEY") && said.contains("`mcpmon down`, then") && !said.contains("no database"),
+        "{ran:?}"
+    );
     // It sees no edit any more.
     crate::project::kill(keeper, "STOP");
     project.config(&target("[\"lines\"]"));

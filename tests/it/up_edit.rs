@@ -59,6 +59,14 @@ fn an_edit_is_applied_to_what_it_is_about() {
     let about_db = project.container("db");
     let touched: Vec<String> = log.until_now().into_iter().filter(|line| line.ends_with(&about_db)).collect();
     assert_eq!(touched, Vec::<String>::new());
+
+    // What it can't replace is told beside it too.
+    project.config(&(idle("api", "").replace("\"idle\"", "\"exit\", \"3\"") + &idle("db", "")));
+    up.wait("reload_failed", "api");
+    let beside = project.run(&["up", "-d"]);
+    assert_eq!(beside.code, 1, "{beside:?}");
+    assert!(beside.err.contains("api: reload failed, the old container goes on: it ended"), "{beside:?}");
+    assert!(!beside.err.contains("after 30s"), "{beside:?}");
     up.interrupt();
     project.assert_nothing_left();
 }

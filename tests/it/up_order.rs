@@ -168,6 +168,12 @@ fn what_cannot_start_says_why_and_stops_nobody_else() {
     let refused = up.wait("action_failed", "port").text("error").replace(&moved.to_string(), "PORT");
     assert_eq!(refused, "host port 127.0.0.1:PORT is taken");
     let before = project.inspect("port");
+    let reload_failed = || {
+        let ps = project.run(&["ps", "--format", "json"]).json();
+        let row = ps.as_array().expect("rows").iter().find(|row| row["target"] == "port").expect("a row").clone();
+        row["reload_failed"].as_str().map(|why| why.replace(&moved.to_string(), "PORT"))
+    };
+    assert_eq!(reload_failed().as_deref(), Some("host port 127.0.0.1:PORT is taken"));
     // The third try begins: the second has ended.
     for _ in 0..3 {
         up.wait("action_started", "port");
@@ -177,6 +183,8 @@ fn what_cannot_start_says_why_and_stops_nobody_else() {
     up.wait("action_done", "port");
     let bindings = &project.inspect("port")["HostConfig"]["PortBindings"];
     assert_eq!(bindings["3000/tcp"][0]["HostPort"], moved.to_string());
+    up.wait("settled", "");
+    assert_eq!(reload_failed(), None);
     up.interrupt();
     project.assert_nothing_left();
 }

@@ -289,9 +289,9 @@ fn one_target() {
         (
             "another file's",
             |_, _, s| {
-                s.owners.insert("id-a".into(), Ownership::OtherFile { file: "/b/mcpmon.toml".into() });
+                s.owners.insert("id-a".into(), Ownership::OtherFile { file: "/b c/mcpmon.toml".into() });
             },
-            "a: hold: it was made from /b/mcpmon.toml, which has this project's name too: give one of the two another `name`, or `mcpmon --config /b/mcpmon.toml down`",
+            "a: hold: it was made from /b c/mcpmon.toml, which has this project's name too: give one of the two another `name`, or `mcpmon --config '/b c/mcpmon.toml' down`",
         ),
         (
             "left the file, another file's",

@@ -126,7 +126,8 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         // What failed was made from settings that are no longer in force: it says nothing about those that are.
         if let Some(target) = edited {
             self.attempts.forget(&target, Instant::now());
-            self.memory(&target).rejected = None;
+            let memory = self.memory(&target);
+            (memory.rejected, memory.delayed) = (None, None);
         }
     }
 
@@ -156,6 +157,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 // What this session removed is missing for its own reasons.
                 memory.made &= !matches!(change.step, Step::Remove { .. });
                 memory.said = None;
+                memory.delayed = None;
                 if let (Step::Adopt { container }, Some(followers)) = (&change.step, &self.followers) {
                     // It began long ago; what it printed then was shown then.
                     followers.follow(&target, container, Start::Now);
@@ -166,14 +168,16 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
             // What failed to take its place has left what ran running. What may be over in a moment is tried again.
-            Err(failure)
-                if matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. })
-                    && self.goes_on(&target)
-                    && !failure.passing =>
-            {
-                self.reload_failed(target, failure);
-            }
             Err(failure) => {
+                let is_replacement = matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. });
+                let goes_on = is_replacement && self.goes_on(&target);
+                if goes_on && !failure.passing {
+                    return self.reload_failed(target, failure);
+                }
+                if goes_on {
+                    self.memory(&target).delayed = Some(failure.message.clone());
+                    self.tell_rejections();
+                }
                 let now = Instant::now();
                 let wait = self.attempts.failed(&target, &failure.message, now, self.settings.reconcile.backoff);
                 self.failed(&target, action, failure, Some(millis(wait)));

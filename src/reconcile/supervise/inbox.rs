@@ -203,6 +203,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         for memory in self.targets.values_mut() {
             memory.said = None;
             memory.rejected = None;
+            memory.delayed = None;
         }
         self.settled = None;
         self.look_again = true;

@@ -26,6 +26,8 @@ pub(super) struct Memory {
     pub(super) unanswered: Option<String>,
     /// What was to take its place and did not become ready.
     pub(super) rejected: Option<Rejected>,
+    /// Why what is to take its place could not yet; it is tried again.
+    pub(super) delayed: Option<String>,
     /// The container that it replaced, kept for a while.
     pub(super) spare: Option<Spare>,
     /// The hold or failure that was said last, so that it is said once.
@@ -63,5 +65,6 @@ impl Memory {
         self.probing = None;
         self.unanswered = None;
         self.rejected = None;
+        self.delayed = None;
     }
 }

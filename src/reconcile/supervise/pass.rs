@@ -136,10 +136,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
-    /// Lets others know which replacements failed.
+    /// Lets others know which replacements failed, also those that are tried again.
     pub(super) fn tell_rejections(&self) {
-        let rejected = self.rejected().map(|(name, reason)| (name.clone(), cell(reason, LONGEST_REASON))).collect();
-        self.executor.guard.reload_failed(rejected);
+        let delayed = self.targets.iter().filter_map(|(name, memory)| Some((name, memory.delayed.as_deref()?)));
+        let failed = delayed.chain(self.rejected());
+        let failed = failed.map(|(name, reason)| (name.clone(), cell(reason, LONGEST_REASON))).collect();
+        self.executor.guard.reload_failed(failed);
     }
 
     /// Targets whose replacement failed, and why.
