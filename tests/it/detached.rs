@@ -324,11 +324,11 @@ fn two_files_of_one_name_keep_out_of_each_others_way() {
 #[test]
 fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended() {
     // In the host's network the old one would be stopped for each new one.
-    let target = |command| target("api", command, "").replace("\"host\"", "\"none\"");
-    let project = Project::with("beside", &target("[\"idle\"]"));
+    let target = |command, more| target("api", command, more).replace("\"host\"", "\"none\"");
+    let project = Project::with("beside", &target("[\"idle\"]", ""));
     project.detached();
     let [keeper] = keepers(&project)[..] else { panic!("one supervisor") };
-    project.config(&target("[\"exit\", \"3\", \"--print\", \"no database\"]"));
+    project.config(&target("[\"exit\", \"3\", \"--print\", \"no database\"]", ""));
     let began = std::time::Instant::now();
     let ran = project.run(&["up", "-d", "--wait"]);
     assert_eq!(ran.code, 1, "{ran:?}");
@@ -340,7 +340,7 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     assert!(reload_failed().as_str().is_some_and(|why| why.starts_with("it ended")), "{}", reload_failed());
     assert!(project.run(&["ps"]).out.contains("running, reload failed"));
     // A file that it can't read, for want of a variable that it was not started with.
-    project.config(&target("api", "[\"lines\"]", "environment = { KEY = \"${NEW_KEY:?set NEW_KEY}\" }"));
+    project.config(&target("[\"lines\"]", "environment = { KEY = \"${NEW_KEY:?set NEW_KEY}\" }"));
     let ran = Ran::of(project.command(&["up", "-d"]).env("NEW_KEY", "1").output().expect("mcpmon"));
     assert_eq!(ran.code, 1, "{ran:?}");
     let said = ran.out.clone() + &ran.err;
@@ -350,7 +350,7 @@ fn whoever_waits_beside_a_supervisor_is_told_why_it_failed_or_that_it_has_ended(
     );
     // It sees no edit any more.
     crate::project::kill(keeper, "STOP");
-    project.config(&target("[\"lines\"]"));
+    project.config(&target("[\"lines\"]", ""));
     let mut waits = project.command(&["up", "-d", "--wait"]).spawn().expect("mcpmon");
     let is_hold = |fd: std::io::Result<std::fs::DirEntry>| {
         fd.is_ok_and(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to.to_string_lossy().contains("pidfd")))
