@@ -10,6 +10,7 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Cli, Command, GlobalArgs, UpArgs},
+    config::secret::masked_by_looks,
     error::{Error, Result},
     model::{Lease, Project},
     plan::{meant, scope},
@@ -67,7 +68,7 @@ fn profiles(variable: &str) -> Vec<String> {
 }
 
 /// The flags that the keeper was started with and that are not given now, so that it keeps something else: as a shell takes
-/// them.
+/// them, but for secrets.
 pub fn left_out(keeper: &Words, global: &GlobalArgs, environment: &BTreeMap<String, String>) -> Vec<String> {
     let by_variable = environment.get(PROFILE).map(|named| profiles(named)).unwrap_or_default();
     let profile = if global.profile.is_empty() { &by_variable } else { &global.profile };
@@ -78,7 +79,7 @@ pub fn left_out(keeper: &Words, global: &GlobalArgs, environment: &BTreeMap<Stri
         flags.extend(
             then.iter()
                 .filter(|value| !now.contains(value))
-                .map(|value| format!("{flag} {}", shell_words::quote(value))),
+                .map(|value| format!("{flag} {}", shell_words::quote(&masked_by_looks(value)))),
         );
     }
     flags
@@ -170,6 +171,7 @@ mod tests {
             ("--profile ci --set a=b --set c=d", "--set c=d", "x", "--profile ci --set 'a=b'"),
             ("", "--profile ci", "", ""),
             ("--set targets.api.command=$x", "", "", "--set 'targets.api.command=$x'"),
+            ("--set targets.api.environment.API_KEY=k3y", "", "", "--set 'targets.api.environment.API_KEY=***'"),
         ] {
             let environment = BTreeMap::from([(PROFILE.to_owned(), variable.to_owned())]);
             let found = left_out(&up(keeper), &up(now).global, &environment).join(" ");
