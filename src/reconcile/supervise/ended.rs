@@ -84,7 +84,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Work::Change(change, kind) => {
                 let replaced = matches!(change.step, Step::Replace { .. })
                     && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
-                self.change_ended(&change, kind, outcome.result, duration_ms);
+                self.change_ended(&change, kind, outcome.result, duration_ms).await;
                 if replaced {
                     self.followers_start_again(change.subject.name(), Again::Made, outcome.began);
                 }
@@ -136,7 +136,13 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.trigger.done(Instant::now(), subject.name());
     }
 
-    fn change_ended(&mut self, change: &Change, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
+    async fn change_ended(
+        &mut self,
+        change: &Change,
+        action: ActionKind,
+        result: Result<Done, Failure>,
+        duration_ms: u64,
+    ) {
         let target = change.subject.name().to_owned();
         self.release(&change.subject);
         match result {
@@ -170,7 +176,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             // What failed to take its place has left what ran running. What may be over in a moment is tried again.
             Err(failure) => {
                 let is_replacement = matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. });
-                let goes_on = is_replacement && self.goes_on(&target);
+                let goes_on = is_replacement && self.goes_on(&target).await;
                 if goes_on && !failure.passing {
                     return self.reload_failed(target, failure);
                 }
@@ -185,10 +191,12 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         }
     }
 
-    /// Whether the container that stands for the target runs.
-    fn goes_on(&self, target: &str) -> bool {
-        let current = self.targets.get(target).and_then(|memory| memory.current.as_ref());
-        current.is_some_and(|current| self.running.contains(current))
+    /// Whether the container that stands for the target runs. Asked now: a pass may have come by while it was stopped for
+    /// the one that failed.
+    async fn goes_on(&mut self, target: &str) -> bool {
+        let current = self.targets.get(target).and_then(|memory| memory.current.clone());
+        let Some(current) = current else { return false };
+        self.executor.engine.inspect(&current).await.is_ok_and(|found| found.is_some_and(|found| found.running))
     }
 
     fn reload_ended(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
