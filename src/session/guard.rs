@@ -27,7 +27,7 @@ use uuid::Uuid;
 
 use super::{
     lease::LeaseFile,
-    leases, left, mark, private_folder,
+    leases, left, mark, private_folder, resident,
     watchdog::{self, Note, Order, Started},
 };
 use crate::{
@@ -310,7 +310,10 @@ async fn sweep_aside() {
         let _ = sender.send(look()); // or the session is over
     });
     if thread.is_ok() {
-        end_marked(dead.await.unwrap_or_default()).await;
+        let dead = dead.await.unwrap_or_default();
+        // Most of what it took to look is not needed again.
+        resident::give_back();
+        end_marked(dead).await;
     }
 }
 
