@@ -24,8 +24,9 @@ use crate::{
     session::{guard::Guard, turn::Turn},
 };
 
-/// Actions at once. Measured on two processors, the first `up` of 50 targets beside compose's of the same: 16 at once takes
-/// 1.04 of its time, 8: 0.92. More of them only keep each other from the processors. Removals have a number of their own.
+/// Actions at once. Measured on two processors, the first `up` of 50 targets beside compose's of the same, a few rounds of a
+/// debug build each: 16 at once took 1.04 of its time, 8: 0.92; one round differs from another by a tenth. More of them keep
+/// each other from the processors. Removals have a number of their own.
 const AT_ONCE: usize = 8;
 /// Builds and pulls at once: each is parallel in itself.
 const IMAGES_AT_ONCE: usize = 4;
