@@ -34,7 +34,7 @@ use crate::{
         self, inherited,
         mark::Kind,
         private_folder, resident,
-        watchdog::{Note, Order},
+        watchdog::{Note, Order, Reach},
     },
 };
 
@@ -150,10 +150,10 @@ async fn end(told: &Told, log: &Log<'_>) -> bool {
     let (tools, servers) = (mark(Kind::Tool), mark(Kind::Server));
     let servers = kin::end(&servers, END_OF_FILE_GRACE, order.grace);
     let containers = async {
-        if !order.engine {
-            return kin::end(&tools, Duration::ZERO, TOOL_GRACE).await;
+        match &order.engine {
+            Some(engine) => containers(told, engine, &tools, log).await,
+            None => kin::end(&tools, Duration::ZERO, TOOL_GRACE).await,
         }
-        containers(told, &tools, log).await
     };
     let (servers, containers) = tokio::join!(servers, containers);
     if !servers {
@@ -164,11 +164,11 @@ async fn end(told: &Told, log: &Log<'_>) -> bool {
 }
 
 /// Ends the session's containers on the engine, however long that does not answer within its limit.
-async fn containers(told: &Told, tools: &str, log: &Log<'_>) -> bool {
+async fn containers(told: &Told, engine: &Reach, tools: &str, log: &Log<'_>) -> bool {
     let deadline = Instant::now() + ENGINE_LIMIT;
     let mut work = Work { told, tools, log, left_ended: None, networks: BTreeSet::new() };
     loop {
-        let ended = match Docker::connect(&told.order.environment, told.order.timeout).await {
+        let ended = match Docker::connect(&engine.environment, engine.timeout).await {
             Ok(engine) => work.end(&engine).await,
             Err(error) => Err(error),
         };
@@ -391,11 +391,12 @@ mod tests {
             pid: 1,
             pid_start: 2,
             mark: "m/".into(),
-            engine: true,
-            environment: std::collections::BTreeMap::from([("DOCKER_HOST".into(), "unix:///e.sock".into())]),
+            engine: Some(Reach {
+                environment: [("DOCKER_HOST".into(), "unix:///e.sock".into())].into(),
+                timeout: Duration::from_secs(30),
+            }),
             grace: Duration::from_secs(10),
             leave_ended: false,
-            timeout: Duration::from_secs(30),
             lease: None,
             log: None,
         };

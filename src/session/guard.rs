@@ -28,7 +28,7 @@ use uuid::Uuid;
 use super::{
     lease::LeaseFile,
     leases, left, mark, private_folder, resident,
-    watchdog::{self, Note, Order, Started},
+    watchdog::{self, Note, Order, Reach, Started},
 };
 use crate::{
     model::{Lease, Owner},
@@ -40,9 +40,6 @@ use crate::{
 const STEADY: Duration = Duration::from_secs(5);
 /// From SIGTERM to SIGKILL, for servers of dead sessions.
 const SWEEP_GRACE: Duration = Duration::from_secs(10);
-/// What dead sessions left can wait that long: it means reading of every process of this machine, and a session's first
-/// second is what its client waits for.
-const SWEEP_AFTER: Duration = Duration::from_secs(1);
 /// The longest wait before the next one.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -105,10 +102,13 @@ impl Guard {
     /// Writes the lease and starts the watchdog. Must be called in a tokio runtime. Never fails: without a lease the
     /// session is known by its labels, without a watchdog the next session or `mcpmon cleanup` removes what is left.
     pub fn begin(begun: Begun) -> Self {
-        Self::begin_with(begun, None)
+        let guard = Self::begin_with(begun, None);
+        sweep_aside();
+        guard
     }
 
-    /// The same with a watchdog that has been started already.
+    /// The same with a watchdog that has been started already. What dead sessions left is looked for once that is asked for
+    /// ([`sweep_aside`]).
     pub fn begin_with(begun: Begun, watchdog: Option<Started>) -> Self {
         let Begun { owner, environment, engine, project, config_file, grace, keep, leave_ended, state_folder } = begun;
         mark::begin(&owner);
@@ -124,11 +124,9 @@ impl Guard {
             pid: owner.pid,
             pid_start: owner.pid_start,
             mark: mark::of(&owner),
-            engine: engine.is_some(),
-            environment,
+            engine: engine.as_ref().map(|engine| Reach { environment, timeout: engine.timeout }),
             grace,
             leave_ended,
-            timeout: engine.as_ref().map_or(Duration::ZERO, |engine| engine.timeout),
             lease: file.as_ref().map(|file| file.path().to_owned()),
             log: Some(state_folder.join("watchdog.log")),
         };
@@ -136,8 +134,6 @@ impl Guard {
         let guard = Self(Arc::new(Inner { order, state_folder, state, ready: watch::Sender::new(false) }));
         let first = guard.0.start(watchdog);
         tokio::spawn(Arc::clone(&guard.0).keep_one(first));
-        // What dead sessions of this user left; nobody waits for it.
-        tokio::spawn(sweep_aside());
         guard
     }
 
@@ -300,9 +296,9 @@ pub async fn sweep() {
     end_marked(tokio::task::spawn_blocking(look).await.unwrap_or_default()).await;
 }
 
-/// The same once the session has begun, on a thread that has the processors only when nobody else wants them.
-async fn sweep_aside() {
-    tokio::time::sleep(SWEEP_AFTER).await;
+/// The same beside the session, on a thread that has the processors only when nobody else wants them; nobody waits for it.
+/// Must be called in a tokio runtime.
+pub fn sweep_aside() {
     let (sender, dead) = oneshot::channel();
     let thread = std::thread::Builder::new().name("sweep".to_owned()).spawn(move || {
         // Linux has it for the calling thread alone.
@@ -310,10 +306,12 @@ async fn sweep_aside() {
         let _ = sender.send(look()); // or the session is over
     });
     if thread.is_ok() {
-        let dead = dead.await.unwrap_or_default();
-        // Most of what it took to look is not needed again.
-        resident::give_back();
-        end_marked(dead).await;
+        tokio::spawn(async {
+            let dead = dead.await.unwrap_or_default();
+            // Most of what it took to look is not needed again.
+            resident::give_back();
+            end_marked(dead).await;
+        });
     }
 }
 

@@ -45,20 +45,25 @@ pub struct Order {
     pub pid_start: u64,
     /// What the marks of its children begin with.
     pub mark: String,
-    /// It has containers: there is an engine to be asked.
-    pub engine: bool,
-    /// By which that engine is found.
-    pub environment: BTreeMap<String, String>,
+    /// The engine to be asked; none: it has no containers.
+    pub engine: Option<Reach>,
     /// From stop to kill, for what does not say so itself.
     pub grace: Duration,
     /// A container that has ended stays, as it does without mcpmon.
     pub leave_ended: bool,
-    /// One engine call.
-    pub timeout: Duration,
     /// Its lease.
     pub lease: Option<PathBuf>,
     /// Where to say what was done.
     pub log: Option<PathBuf>,
+}
+
+/// How an engine is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// By which it is found.
+    pub environment: BTreeMap<String, String>,
+    /// One call.
+    pub timeout: Duration,
 }
 
 /// A helper that has been started.

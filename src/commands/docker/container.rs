@@ -26,7 +26,7 @@ use crate::{
     output::{Event, History, history::Subject, log},
     session::{
         self,
-        guard::{Begun, Guard},
+        guard::{self, Begun, Guard},
         mark,
         private_folder::PrivateFolder,
         watchdog::{self, Started},
@@ -100,8 +100,10 @@ impl Session {
         })
     }
 
-    /// Keeps that the line was run.
+    /// Keeps that the line was run. What dead sessions left has its turn now: to look for it means to read of every process
+    /// of the machine, which took a third of a detached line's time on the processors.
     pub(super) fn began(&self) {
+        guard::sweep_aside();
         let project = &self.settings.project.name;
         self.keep(&Event::SessionStarted {
             project: project.clone(),

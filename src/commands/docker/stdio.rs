@@ -36,7 +36,7 @@ use crate::{
         server::docker_run::{DockerRun, Recipe},
         session::Options,
     },
-    session,
+    session::{self, guard::sweep_aside},
 };
 
 /// Whether a line's input and output are an MCP client's.
@@ -46,6 +46,7 @@ pub(super) fn is_meant(line: &ContainerLine) -> bool {
 
 /// Stands between the client and the line's containers until the client leaves; gives the exit code.
 pub(super) async fn run(context: &Context, session: Session) -> Result<u8> {
+    sweep_aside();
     let engine = connect(&session).await?;
     let (reporter, reports) = Reporter::channel();
     let reporter = reporter.keeping(session.history.clone());
