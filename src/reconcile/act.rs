@@ -123,12 +123,21 @@ pub struct Failure {
     /// What is in its way is not its own: something that it needs is not on the engine, or somebody else holds it (a port, a
     /// name). A moment later that may be over.
     pub passing: bool,
+    /// What it was to replace runs.
+    pub goes_on: bool,
 }
 
 impl Failure {
     /// A failure in words.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, log: Vec::new(), unreachable: false, passing: false }
+        Self {
+            message: message.into(),
+            hint: None,
+            log: Vec::new(),
+            unreachable: false,
+            passing: false,
+            goes_on: false,
+        }
     }
 }
 
@@ -187,6 +196,24 @@ impl<E: Engine, I: Images> Executor<E, I> {
     /// Waits until another build or pull may begin.
     pub(super) async fn image_slot(&self) -> Option<SemaphorePermit<'_>> {
         self.image_slots.acquire().await.ok()
+    }
+
+    /// Carries one change of a plan out. `current`: the container that stands for the target. Where that is to be replaced and
+    /// something fails, it is looked at once more.
+    pub async fn carry_out_over(
+        &self,
+        project: &Project,
+        change: &Change,
+        current: Option<&str>,
+    ) -> Result<Done, Failure> {
+        let mut done = self.carry_out(project, change).await;
+        if let (Err(failure), Some(current)) = (&mut done, current)
+            && matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. })
+        {
+            let found = self.engine.inspect(current).await;
+            failure.goes_on = found.is_ok_and(|found| found.is_some_and(|found| found.running));
+        }
+        done
     }
 
     /// Carries one change of a plan out.

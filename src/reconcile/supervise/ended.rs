@@ -84,7 +84,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             Work::Change(change, kind) => {
                 let replaced = matches!(change.step, Step::Replace { .. })
                     && matches!(outcome.result, Ok(Done::Started { .. } | Done::Swapped { .. }));
-                self.change_ended(&change, kind, outcome.result, duration_ms).await;
+                self.change_ended(&change, kind, outcome.result, duration_ms);
                 if replaced {
                     self.followers_start_again(change.subject.name(), Again::Made, outcome.began);
                 }
@@ -136,13 +136,7 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
         self.trigger.done(Instant::now(), subject.name());
     }
 
-    async fn change_ended(
-        &mut self,
-        change: &Change,
-        action: ActionKind,
-        result: Result<Done, Failure>,
-        duration_ms: u64,
-    ) {
+    fn change_ended(&mut self, change: &Change, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {
         let target = change.subject.name().to_owned();
         self.release(&change.subject);
         match result {
@@ -174,13 +168,9 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
             // What is given up because the session ends is no failure.
             Err(_) if self.executor.ending.is_cancelled() => {}
             // What failed to take its place has left what ran running. What may be over in a moment is tried again.
+            Err(failure) if failure.goes_on && !failure.passing => self.reload_failed(target, failure),
             Err(failure) => {
-                let is_replacement = matches!(change.step, Step::Replace { .. } | Step::RefreshImage { .. });
-                let goes_on = is_replacement && self.goes_on(&target).await;
-                if goes_on && !failure.passing {
-                    return self.reload_failed(target, failure);
-                }
-                if goes_on {
+                if failure.goes_on {
                     self.memory(&target).delayed = Some(failure.message.clone());
                     self.tell_rejections();
                 }
@@ -189,14 +179,6 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.failed(&target, action, failure, Some(millis(wait)));
             }
         }
-    }
-
-    /// Whether the container that stands for the target runs. Asked now: a pass may have come by while it was stopped for
-    /// the one that failed.
-    async fn goes_on(&mut self, target: &str) -> bool {
-        let current = self.targets.get(target).and_then(|memory| memory.current.clone());
-        let Some(current) = current else { return false };
-        self.executor.engine.inspect(&current).await.is_ok_and(|found| found.is_some_and(|found| found.running))
     }
 
     fn reload_ended(&mut self, target: String, action: ActionKind, result: Result<Done, Failure>, duration_ms: u64) {

@@ -270,9 +270,10 @@ impl<E: Engine, I: Images> Supervisor<E, I> {
                 self.trigger.forget(name);
             }
             self.working.insert(change.subject.clone(), kind);
+            let current = self.targets.get(name).and_then(|memory| memory.current.clone());
             let (executor, settings, change) = (Arc::clone(&self.executor), Arc::clone(&self.settings), change.clone());
             self.spawn(Work::Change(change.clone(), kind), async move {
-                executor.carry_out(&settings.project, &change).await
+                executor.carry_out_over(&settings.project, &change, current.as_deref()).await
             });
         }
     }
