@@ -12,11 +12,13 @@ use serde::Serialize;
 use crate::model::{fingerprint::FieldChange, settings::OnDrift};
 
 mod decide;
+mod reason;
 mod service;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{container_name, dependency_order, down_of, image, meant, plan, scope, short};
+pub use decide::{container_name, dependency_order, image, meant, plan, scope, short};
+pub use reason::down_of;
 
 /// The field that says that an image is another one.
 const IMAGE_ID: &str = "image id";

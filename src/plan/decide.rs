@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Backoff, Change, IMAGE_ID, ImageAction, Ownership, Plan, Situation, Step, Subject};
+use super::{
+    Backoff, Change, IMAGE_ID, ImageAction, Ownership, Plan, Situation, Step, Subject,
+    reason::{of_living, of_other_file, other_spec},
+};
 use crate::model::{
     Health, Observed, ObservedContainer, Project, RunTarget, State, Target, TargetKind,
     fingerprint::{FieldChange, config_hash, differences},
@@ -562,33 +565,11 @@ impl<'a> View<'a> {
     }
 }
 
-/// Why a container of another spec is replaced.
-pub(super) fn other_spec(fields: Vec<FieldChange>) -> (String, Vec<FieldChange>) {
-    let cause = if fields.is_empty() { "made from another configuration" } else { "the file asks for something else" };
-    (cause.to_owned(), fields)
-}
-
-/// Why what another file asked for is left alone.
-pub(super) fn of_other_file(file: &str) -> String {
-    let down = down_of(file);
-    format!("it was made from {file}, which has this project's name too: give one of the two another `name`, or {down}")
-}
-
-/// The command line that ends what a file asks for, as a shell takes it.
-pub fn down_of(file: &str) -> String {
-    format!("`mcpmon --config {} down`", shell_words::quote(file))
-}
-
 /// What a client's stdio session keeps for its server is as good as one's own, as long as it runs as asked.
 pub(super) fn kept_for_a_server(container: &ObservedContainer, is_as_asked: bool) -> Option<(Step, String)> {
     let is_kept = container.labels.role() == Some(DEPENDENCY) && container.state == State::Running && is_as_asked;
     let ready = matches!(container.health, Health::None | Health::Healthy);
     is_kept.then(|| (Step::Same { container: Some(container.id.clone()), ready }, String::new()))
-}
-
-/// Why what another session keeps is left alone.
-pub(super) fn of_living(pid: u32) -> String {
-    format!("another mcpmon, pid {pid}, keeps it running: end that one first")
 }
 
 fn is_of_build(field: &FieldChange) -> bool {

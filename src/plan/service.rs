@@ -3,7 +3,8 @@
 
 use super::{
     Change, ImageAction, Ownership, Step, Subject,
-    decide::{REMOVAL_MS, View, change, hold, kept_for_a_server, of_living, of_other_file, other_spec, short},
+    decide::{REMOVAL_MS, View, change, hold, kept_for_a_server, short},
+    reason::{of_living, of_other_file, other_spec},
 };
 use crate::model::{
     Health, ObservedContainer, ServiceTarget, State, Target, TargetKind,
