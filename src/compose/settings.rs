@@ -22,7 +22,7 @@ use super::{
     mentions::mentions,
 };
 use crate::{
-    config::{dotenv, environment::plain, nearest::nearest},
+    config::{dotenv, environment::plain, nearest::nearest, problem::KeyPath},
     error::{Error, Result},
     model::{Settings, Target, TargetKind, service::ComposeProject, target::ComposeTarget},
 };
@@ -197,7 +197,7 @@ impl Strange {
             let what = format!("no compose file has this service, and no variable can spell {spelled}");
             return Error::config(format!("{place}: {what}")).hint(format!(
                 "name it in the file too, `override.services.{} = {{}}`, or use `--set`",
-                toml_key(spelled)
+                KeyPath::default().key(spelled)
             ));
         }
         let what = "no compose file has this service, and it has neither image nor build";
@@ -206,11 +206,6 @@ impl Strange {
             None => "give it an image or a build, or take it out".to_owned(),
         })
     }
-}
-
-/// A key as a TOML file has it.
-fn toml_key(name: &str) -> String {
-    if name.contains('.') { format!("{name:?}") } else { name.to_owned() }
 }
 
 impl Composer {
