@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use super::{
     context::Context,
     keeper::{Words, left_out},
-    said::{Last, Said, lags},
+    said::{Last, Said, Written},
     up::finish,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     reconcile::observe::{leave_out_spares, leave_out_stdio, observe, owners},
     session::{
         self,
-        leases::written,
+        leases::file_of,
         process::{Process, ThisHost},
     },
 };
@@ -61,7 +61,7 @@ pub async fn wait(
         engine,
         inputs: &settings.inputs,
         pid,
-        said: log(context, &settings.project, words.as_ref()).await,
+        voice: Voice::of(context, &settings.project, pid, words.as_ref()).await,
     };
     let (reporter, reports) = Reporter::channel();
     let shown = tokio::spawn(show(reports, Options::detect(context.json())));
@@ -91,10 +91,47 @@ fn opened(pid: u32) -> Result<Option<Process>> {
     Process::open(pid, started).map_err(no_hold)
 }
 
-/// What the supervisor says. None of one in the foreground, and of one whose log can't be read: then its lease has to do.
-async fn log(context: &Context, project: &Project, words: Option<&Words>) -> Option<Said> {
-    words.filter(|words| !words.in_foreground())?;
-    Said::open(&context.state_folder().join(format!("{}.log", project.name))).await.ok()
+/// Where the supervisor says how it gets on.
+enum Voice {
+    /// One in the background has a log.
+    Log(Box<Said>),
+    /// Every one has a lease, which says less.
+    Lease(Written),
+}
+
+impl Voice {
+    /// None: neither can be read.
+    async fn of(context: &Context, project: &Project, pid: u32, words: Option<&Words>) -> Option<Self> {
+        if words.is_some_and(|words| !words.in_foreground()) {
+            let log = context.state_folder().join(format!("{}.log", project.name));
+            if let Ok(said) = Said::open(&log).await {
+                return Some(Self::Log(Box::new(said)));
+            }
+        }
+        let lease = file_of(lease(project, pid)?.session)?;
+        Written::new(lease).await.ok().map(Self::Lease)
+    }
+
+    fn written(&mut self) -> &mut Written {
+        match self {
+            Self::Log(said) => said.written(),
+            Self::Lease(written) => written,
+        }
+    }
+
+    /// Waits until it says more.
+    async fn more(voice: Option<&mut Self>) {
+        match voice {
+            Some(voice) => voice.written().more().await,
+            None => pending().await,
+        }
+    }
+}
+
+/// What a supervisor says to everybody.
+fn lease(project: &Project, pid: u32) -> Option<Lease> {
+    let mut leases = session::known().leases.into_iter();
+    leases.find(|lease| lease.pid == pid && lease.project.as_ref() == Some(&project.name))
 }
 
 /// What is waited for.
@@ -109,7 +146,7 @@ struct Beside<'a> {
     inputs: &'a [PathBuf],
     /// The supervisor's process id.
     pid: u32,
-    said: Option<Said>,
+    voice: Option<Voice>,
 }
 
 /// How the waiting ended.
@@ -149,8 +186,8 @@ impl Beside<'_> {
                 () = &mut ended => return Ok(Came::Ended),
                 // Something happens on the engine, or it may have said something.
                 _ = events.next() => {}
-                () = more(self.said.as_mut()) => {}
-                // What it said before is about what is there now.
+                () = Voice::more(self.voice.as_mut()) => {}
+                // It has not spoken since an edit, and would have by now: what it said before is about what is there now.
                 () = tokio::time::sleep(lags.unwrap_or_default()), if lags.is_some() => {}
                 () = tokio::time::sleep_until(deadline.into()) => return Ok(Came::Open { plan, in_time: false }),
             }
@@ -197,27 +234,19 @@ impl Beside<'_> {
     }
 
     fn last(&mut self) -> Last {
-        if let Some(said) = &mut self.said {
-            return said.last(self.inputs);
-        }
-        match self.lags() {
-            Some(_) => Last::default(),
-            None => Last { failing: self.lease().map(|lease| failing(&lease)).unwrap_or_default(), ..Last::default() },
+        match &mut self.voice {
+            Some(Voice::Log(said)) => said.last(self.inputs),
+            Some(Voice::Lease(written)) if written.lags(self.inputs).is_none() => {
+                let failing = lease(self.project, self.pid).map(|lease| failing(&lease)).unwrap_or_default();
+                Last { failing, ..Last::default() }
+            }
+            _ => Last::default(),
         }
     }
 
     /// How much longer its words may be about what was there before an edit.
-    fn lags(&self) -> Option<Duration> {
-        match &self.said {
-            Some(said) => said.lags(self.inputs),
-            None => lags(self.lease().and_then(|lease| written(lease.session)), self.inputs),
-        }
-    }
-
-    /// What the supervisor says to everybody.
-    fn lease(&self) -> Option<Lease> {
-        let mut leases = session::known().leases.into_iter();
-        leases.find(|lease| lease.pid == self.pid && lease.project.as_ref() == Some(&self.project.name))
+    fn lags(&mut self) -> Option<Duration> {
+        self.voice.as_mut()?.written().lags(self.inputs)
     }
 }
 
@@ -227,14 +256,6 @@ fn failing(lease: &Lease) -> BTreeMap<String, Event> {
         (target.clone(), Event::ReloadFailed { target: target.clone(), error: error.clone(), log: Vec::new() })
     });
     failed.collect()
-}
-
-/// Waits until a supervisor has said more.
-async fn more(said: Option<&mut Said>) {
-    match said {
-        Some(said) => said.more().await,
-        None => pending().await,
-    }
 }
 
 /// Tells what runs.

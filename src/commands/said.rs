@@ -30,12 +30,44 @@ pub struct Last {
     pub failing: BTreeMap<String, Event>,
 }
 
+/// A file that another process writes into.
+#[derive(Debug)]
+pub struct Written {
+    path: PathBuf,
+    changes: ChangeReceiver,
+    _watcher: Watcher,
+}
+
+impl Written {
+    /// Watches it: what is written from now on is heard of.
+    ///
+    /// # Errors
+    /// It can't be watched.
+    pub async fn new(path: PathBuf) -> Result<Self> {
+        let (watcher, changes) = Watcher::new()?;
+        watcher.set(Arc::new(Rules::none()), [path.clone()]).await;
+        Ok(Self { path, changes, _watcher: watcher })
+    }
+
+    /// Waits until something is written. Nothing is lost when the future is dropped half-way.
+    pub async fn more(&mut self) {
+        self.changes.next().await;
+    }
+
+    /// How much longer what it says may be about what was in these files before they were saved; none: it is about what is
+    /// there now.
+    pub fn lags(&self, inputs: &[PathBuf]) -> Option<Duration> {
+        let spoke = self.path.metadata().and_then(|about| about.modified()).ok();
+        let saved = inputs.iter().filter_map(|path| path.metadata().ok()).map(|about| changed(&about)).max()?;
+        lag(spoke, saved, SystemTime::now())
+    }
+}
+
 /// Its log, read as far as it has been written.
 #[derive(Debug)]
 pub struct Said {
     file: File,
-    changes: ChangeReceiver,
-    _watcher: Watcher,
+    written: Written,
     /// What has not ended with a line break yet.
     rest: Vec<u8>,
     last: Last,
@@ -50,12 +82,11 @@ impl Said {
     /// It can't be read, or not be watched.
     pub async fn open(log: &Path) -> Result<Self> {
         // Watched before it is read: nothing is said in between.
-        let (watcher, changes) = Watcher::new()?;
-        watcher.set(Arc::new(Rules::none()), [log.to_owned()]).await;
+        let written = Written::new(log.to_owned()).await?;
         let file = private::read_own(log).map_err(|error| {
             Error::failed(format!("the supervisor's log {} can't be read", log.display())).caused_by(error)
         })?;
-        Ok(Self { file, changes, _watcher: watcher, rest: Vec::new(), last: Last::default(), tried: BTreeMap::new() })
+        Ok(Self { file, written, rest: Vec::new(), last: Last::default(), tried: BTreeMap::new() })
     }
 
     /// Reads on. Nothing as long as what it said may be about what was in these files before they were saved.
@@ -64,17 +95,12 @@ impl Said {
         // What can't be read is not known: then nothing is said.
         let _ = self.file.read_to_end(&mut more);
         self.hear(&more);
-        if self.lags(inputs).is_some() { Last::default() } else { self.last.clone() }
+        if self.written.lags(inputs).is_some() { Last::default() } else { self.last.clone() }
     }
 
-    /// See [`lags`].
-    pub fn lags(&self, inputs: &[PathBuf]) -> Option<Duration> {
-        lags(self.file.metadata().and_then(|about| about.modified()).ok(), inputs)
-    }
-
-    /// Waits until something is written. Nothing is lost when the future is dropped half-way.
-    pub async fn more(&mut self) {
-        self.changes.next().await;
+    /// The log itself.
+    pub fn written(&mut self) -> &mut Written {
+        &mut self.written
     }
 
     fn hear(&mut self, more: &[u8]) {
@@ -119,13 +145,6 @@ impl Said {
     }
 }
 
-/// How much longer what a supervisor said, and when it `spoke` last, may be about what was in these files before they were
-/// saved; none: it is about what is there now.
-pub fn lags(spoke: Option<SystemTime>, inputs: &[PathBuf]) -> Option<Duration> {
-    let saved = inputs.iter().filter_map(|path| path.metadata().ok()).map(|about| changed(&about)).max()?;
-    lag(spoke, saved, SystemTime::now())
-}
-
 /// When a file was changed. Not when it says that it was: one that is copied or unpacked into its place may be older.
 fn changed(about: &Metadata) -> SystemTime {
     let (seconds, nanos) =
@@ -133,7 +152,7 @@ fn changed(about: &Metadata) -> SystemTime {
     UNIX_EPOCH + Duration::new(seconds, nanos)
 }
 
-/// See [`lags`].
+/// See [`Written::lags`].
 fn lag(spoke: Option<SystemTime>, saved: SystemTime, now: SystemTime) -> Option<Duration> {
     if spoke >= Some(saved) {
         return None;
@@ -181,7 +200,7 @@ mod tests {
         let begins = Event::ActionStarted { target: "a".into(), action: ActionKind::Replace, cause: String::new() };
         let mut more = format!("no event\n{text}{}\n{}", json(&failed("half")), lines(&[begins]));
         fs::write(&log, &more).expect("written");
-        tokio::time::timeout(Duration::from_secs(20), said.more()).await.expect("it hears of it");
+        tokio::time::timeout(Duration::from_secs(20), said.written().more()).await.expect("it hears of it");
         assert_eq!(said.last(&inputs).failing.keys().collect::<Vec<_>>(), ["c", "half"]);
         // It has failed as before, which is said once; what was done meanwhile has not.
         let begins = |target: &str| Event::ActionStarted {

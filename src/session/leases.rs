@@ -7,7 +7,6 @@ use std::{
     io::{BufRead, BufReader, Read, Seek, SeekFrom},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use rustix::{fs::OFlags, process::geteuid};
@@ -37,10 +36,10 @@ pub fn living(dead: impl Fn(&Lease) -> bool) -> Vec<Lease> {
     candidates().iter().flat_map(|folder| living_in(folder, &dead)).collect()
 }
 
-/// When a session wrote its lease last; none where it has none.
-pub fn written(session: Uuid) -> Option<SystemTime> {
-    let paths = candidates().into_iter().map(|folder| folder.join(format!("{session}{SUFFIX}")));
-    paths.filter_map(|path| path.metadata().and_then(|about| about.modified()).ok()).max()
+/// The lease of a session; none where it has none.
+pub fn file_of(session: Uuid) -> Option<PathBuf> {
+    let mut paths = candidates().into_iter().map(|folder| folder.join(format!("{session}{SUFFIX}")));
+    paths.find(|path| path.is_file())
 }
 
 /// Removes what dead sessions left in the folders.
